@@ -1,0 +1,3 @@
+"""placeholder"""
+
+from .messages import Message, Request

@@ -1,0 +1,178 @@
+"""Plain data in, frozen questions out: ``Message`` and ``Request``.
+
+Knows the chat format, canonical JSON and what decides an answer (``Request.key``).
+Does not know answers, files, networks, templates, settings or the notebook.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import rfc8785
+
+from .errors import MessageError, near, suggest
+
+ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+KEY_VERSION = "k1"
+_LARGEST_EXACT_INTEGER = 2**53 - 1  # RFC 8785, section 3.2.2.3: beyond it a double is not exact
+_BLOB = re.compile(r"^data:([\w.+/-]*);base64,")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a chat: a role and its content.
+
+    ``content`` is text, a tuple of parts in the OpenAI format (text and images), or ``None``
+    where an assistant only called tools.
+
+    >>> Message("user", "Hello").to_dict()
+    {'role': 'user', 'content': 'Hello'}
+    """
+
+    role: str
+    content: str | tuple[Mapping[str, Any], ...] | None
+    name: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tool_call_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of this message; parts that are no text are left out."""
+        if isinstance(self.content, tuple):
+            return "\n".join(str(p["text"]) for p in self.content if "text" in p)
+        return self.content or ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message in the OpenAI chat format, as a new dict."""
+        content = [dict(p) for p in self.content] if isinstance(self.content, tuple) else self.content
+        message: dict[str, Any] = {"role": self.role, "content": content}
+        if self.name:
+            message["name"] = self.name
+        if self.tool_calls:
+            message["tool_calls"] = [dict(c) for c in self.tool_calls]
+        if self.tool_call_id:
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+    @classmethod
+    def of(cls, value: Message | Mapping[str, Any]) -> Message:
+        """A message from a message or a dict; raises ``MessageError`` where no API would take it."""
+        if isinstance(value, Message):
+            return value
+        if not isinstance(value, Mapping):
+            raise MessageError(f"a message is a dict with 'role' and 'content', not {type(value).__name__}")
+        role, content = value.get("role"), value.get("content")
+        if role not in ROLES:
+            raise MessageError(
+                f"unknown role {role!r} in a message",
+                hint=suggest(near(str(role), ROLES)) or f"Roles are {', '.join(ROLES)}.",
+            )
+        calls = tuple(value.get("tool_calls") or ())
+        if content is None and not calls and not value.get("function_call"):
+            raise MessageError(f"the {role} message has no content")
+        if isinstance(content, (list, tuple)) and all(isinstance(p, Mapping) for p in content):
+            content = tuple(content)
+        elif not (content is None or isinstance(content, str)):
+            raise MessageError(f"the content of the {role} message is {type(content).__name__}; it must be text or a list of parts")
+        return cls(role, content, value.get("name"), calls, value.get("tool_call_id"))
+
+
+def to_messages(values: str | Iterable[Message | Mapping[str, Any]]) -> tuple[Message, ...]:
+    """Messages from text (one user message) or any iterable of messages and dicts.
+
+    Raises ``MessageError`` (a ``ValueError``) for unknown roles, missing content or no message.
+    """
+    if isinstance(values, str):
+        return (Message("user", values),)
+    messages = tuple(Message.of(v) for v in values)
+    if not messages:
+        raise MessageError("there is no message to send")
+    return messages
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A JSON value that RFC 8785 can write: blobs by digest, large integers as text."""
+    if isinstance(value, str):
+        blob = _BLOB.match(value)
+        if blob and len(value) > 256:
+            digest = hashlib.sha256(value.encode()).hexdigest()
+            return {"$sha256": digest, "type": blob[1], "len": len(value)}
+        return value
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) <= _LARGEST_EXACT_INTEGER else {"$int": str(value)}
+    if isinstance(value, Mapping):
+        if not all(isinstance(k, str) for k in value):
+            raise MessageError(f"{where} has a key that is not text; JSON cannot hold it")
+        return {k: _plain(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
+    raise MessageError(
+        f"{where} is of type {type(value).__name__}, which JSON cannot hold",
+        hint="Pass text, numbers, booleans, None, lists or dicts.",
+    )
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that decides an answer, and nothing else.
+
+    ``provider`` is the provider's identity (``"openai"``, ``"azure:https://…"``, ``"local"``),
+    ``params`` every parameter under the name in which it is sent, ``sample`` which of several
+    answers to the same question is meant (0 unless more are drawn), ``kind`` ``"chat"`` or
+    ``"embedding"``. The key stays the same over versions of this package: ``k1:`` and the
+    sha256 of the canonical form in RFC 8785 JSON.
+    """
+
+    provider: str
+    model: str
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Mapping[str, Any], ...] = ()
+    response_format: Mapping[str, Any] | None = None
+    sample: int = 0
+    kind: str = "chat"
+
+    def canonical(self) -> dict[str, Any]:
+        """What the key is made of, as plain JSON; images and other blobs stand by their digest."""
+        body: dict[str, Any] = {
+            "kind": self.kind,
+            "provider": self.provider,
+            "model": self.model,
+            "messages": [_plain(m.to_dict(), f"messages[{i}]") for i, m in enumerate(self.messages)],
+            "params": _plain({k: v for k, v in self.params.items() if v is not None}, "params"),
+        }
+        if self.tools:
+            body["tools"] = _plain(list(self.tools), "tools")
+        if self.response_format is not None:
+            body["response_format"] = _plain(self.response_format, "response_format")
+        if self.sample:
+            body["sample"] = self.sample
+        return body
+
+    @cached_property
+    def key(self) -> str:
+        """The digest under which the answer is recorded; raises ``MessageError`` for NaN and the like."""
+        return key_of(self.canonical())
+
+    def with_sample(self, sample: int) -> Request:
+        """The same question, another draw."""
+        return replace(self, sample=sample)
+
+
+def key_of(canonical: Mapping[str, Any]) -> str:
+    """The key of a canonical request (RFC 8785 JSON, sha256, all 64 digits)."""
+    try:
+        text = rfc8785.dumps(canonical)  # type: ignore[arg-type]  # its type of JSON is narrower than Mapping
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise MessageError(
+            f"the request cannot be written as JSON: {error}",
+            hint="NaN, infinity and lone surrogates have no place in a request.",
+        ) from error
+    return f"{KEY_VERSION}:{hashlib.sha256(text).hexdigest()}"

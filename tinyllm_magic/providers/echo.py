@@ -1,0 +1,65 @@
+"""Requests in, a scripted or echoed answer out: a provider for tests, docs and classrooms.
+
+Knows how to answer without any model.
+Does not know networks, keys or files.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..answers import Chunk, Usage
+from ..messages import Request
+
+_WORDS = re.compile(r"\S+\s*|\s+")
+
+
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(text)
+
+
+class EchoProvider:
+    """Says back the last user message, or what a script holds, word by word.
+
+    ``script`` is an iterable of answers for one call each: text, a list of ``Chunk``, or an
+    exception to raise. When it is used up, the echo goes on. ``requests`` keeps what was asked.
+
+    >>> from tinyllm_magic import Message, Request
+    >>> provider = EchoProvider()
+    >>> "".join(c.text or "" for c in provider.send(Request("echo", "echo", (Message("user", "Hi"),))))
+    'Hi'
+    """
+
+    def __init__(self, script: Iterable[str | list[Chunk] | BaseException] = ()) -> None:
+        self._script = iter(script)
+        self._lock = threading.Lock()
+        self.requests: list[Request] = []
+
+    def send(self, request: Request) -> Iterator[Chunk]:
+        """Answer one request; tokens are counted as words."""
+        with self._lock:
+            self.requests.append(request)
+            turn: Any = next(self._script, None)
+        if isinstance(turn, BaseException):
+            raise turn
+        if isinstance(turn, list):
+            yield from turn
+            return
+        if request.kind == "embedding":
+            texts = request.params["input"]
+            yield Chunk(embeddings=tuple((float(len(t)), 1.0) for t in texts), finish_reason="stop", model=request.model)
+            return
+        text = turn if turn is not None else _echo(request)
+        words = _words(text)
+        for word in words:
+            yield Chunk(text=word)
+        asked = sum(len(_words(m.text)) for m in request.messages)
+        yield Chunk(text="" if not words else None, finish_reason="stop", model=request.model, usage=Usage(asked, len(words)))
+
+
+def _echo(request: Request) -> str:
+    users = [m.text for m in request.messages if m.role == "user"]
+    return users[-1] if users else request.messages[-1].text
