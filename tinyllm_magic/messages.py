@@ -169,7 +169,7 @@ class Request:
 def key_of(canonical: Mapping[str, Any]) -> str:
     """The key of a canonical request (RFC 8785 JSON, sha256, all 64 digits)."""
     try:
-        text = rfc8785.dumps(canonical)  # type: ignore[arg-type]  # its type of JSON is narrower than Mapping
+        text = rfc8785.dumps(canonical)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise MessageError(
             f"the request cannot be written as JSON: {error}",

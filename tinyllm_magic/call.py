@@ -1,0 +1,174 @@
+"""Templates, variables and model parameters in, an answered call out: ``LLMCall`` and ``call_llm``.
+
+Knows how a prompt is rendered and handed to the session's client.
+Does not know the notebook, threads, or how a response is shown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from .answers import Response
+from .clients import OpenAIClient
+from .controls import ModelManager, count_tokens
+from .errors import EmptyPromptError
+from .folders import find_template, is_inline
+from .messages import Message
+from .plans import Plan
+from .prompt import Template
+from .providers import openai as vendor
+from .sessions import notebook_path, session
+
+logger = logging.getLogger("tinyllm_magic")
+_CONTROLS = ("model", "mode", "sample", "call")
+
+
+def template_folders() -> tuple[Path, ...]:
+    """Where template files are looked for: beside the notebook, the working directory, and ``prompts/`` in both."""
+    notebook = notebook_path()
+    roots = [notebook.parent] if notebook is not None else []
+    roots += [Path.cwd()] if Path.cwd() not in roots else []
+    return tuple(folder for root in roots for folder in (root, root / "prompts"))
+
+
+def over(above: Mapping[str, Any], below: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Two namespaces as one, read only; the notebook's is not copied."""
+    return ChainMap(cast("dict[str, Any]", above), cast("dict[str, Any]", below)) if below else above  # nobody writes to it
+
+
+class LLMCall:
+    """A prompt with open variables and the parameters of its model: what a ``%%llm`` cell makes.
+
+    A template is a file name (looked for beside the notebook, in ``prompts/``, or an absolute
+    path) or, where it has white space, a brace or a newline, inline text in Jinja. After
+    ``call``, ``messages`` holds what was sent, ``model_output`` the answer's message as a dict,
+    ``response`` the whole ``Response``.
+
+    >>> from tinyllm_magic import LLMCall
+    >>> [m.to_dict() for m in LLMCall("Be brief.", "Write about {{ topic }}.").render(topic="tea")]
+    [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Write about tea.'}]
+    """
+
+    def __init__(self, system_template_name: str | None = None, user_template_name: str | None = None, /, **model_params: Any) -> None:
+        self.system_template_name = model_params.pop("system_template_name", system_template_name)
+        self.user_template_name = model_params.pop("user_template_name", user_template_name)
+        self.model_params = model_params
+        self.namespace: Mapping[str, Any] = {}
+        self.messages: list[dict[str, Any]] = []
+        self.model_output: dict[str, Any] | None = None
+        self.response: Response | None = None
+        self._cell: str | None = None
+        self._file: str | None = None
+
+    @classmethod
+    def from_text(
+        cls,
+        cell: str,
+        *,
+        system: str | None = None,
+        template: str | None = None,
+        namespace: Mapping[str, Any] | None = None,
+        **model_params: Any,
+    ) -> LLMCall:
+        """A call from a cell's text with role tags.
+
+        ``system`` is a system message before it, ``template`` a file whose variable ``cell`` is
+        the cell's rendered text, ``namespace`` holds variables that need not be passed to ``call``.
+        """
+        call = cls(system, **model_params)
+        call._cell, call._file = cell, template
+        call.namespace = namespace if namespace is not None else {}
+        return call
+
+    def render(self, **variables: Any) -> list[Message]:
+        """The messages for these variables; raises ``PromptError`` (``UndefinedError`` for a missing variable)."""
+        known: Mapping[str, Any] = over(variables, self.namespace)
+        messages: list[Message] = []
+        if self.system_template_name is not None:
+            text = self._part(self.system_template_name, "<system>").render_text(known)
+            messages += [Message("system", text)] if text else []
+        if self.user_template_name is not None:
+            messages += self._part(self.user_template_name, "<user>").render(known, **self._tokens())
+        if self._cell is not None:
+            messages += self._cell_messages(known)
+        if not messages:
+            raise EmptyPromptError("the prompt is empty: it renders to no message", hint="Write some text, or a role block.")
+        return messages
+
+    def call(self, **variables: Any) -> str | None:
+        """Render, ask, keep ``messages``, ``model_output`` and ``response``, and return the text.
+
+        ``None`` where the model only called tools (``response.tool_calls``) or refused. Raises
+        ``PromptError`` before, ``ProviderError`` where there is no answer.
+        """
+        client, plan = self.prepare(**variables)
+        return self.finish(client.answer(plan))
+
+    def prepare(self, **variables: Any) -> tuple[OpenAIClient, Plan]:
+        """The client and the plan of this call for these variables; nothing is sent."""
+        params = {k: v for k, v in self.model_params.items() if k not in _CONTROLS}
+        controls = {k: self.model_params[k] for k in ("mode", "sample", "call") if k in self.model_params}
+        messages = self.render(**variables)
+        self.messages = [m.to_dict() for m in messages]
+        return session.client().plan(messages, self.model_params.get("model"), params, **controls)
+
+    def finish(self, response: Response) -> str | None:
+        """Keep the response of a call that was prepared."""
+        self.response = response
+        self.model_output = response.to_dict()
+        text = response.record.answer.text
+        if text is None:
+            logger.warning("the answer of %s has no text (finish reason %s)", response.model, response.finish_reason)
+        return text
+
+    def _part(self, template: str, name: str) -> Template:
+        folders = template_folders()
+        if is_inline(template):
+            return Template(template, name=name, folders=folders)
+        return Template.from_file(find_template(template, folders), folders)
+
+    def _cell_messages(self, known: Mapping[str, Any]) -> list[Message]:
+        folders = template_folders()
+        cell = Template(self._cell or "", folders=folders)
+        if self._file is None:
+            return cell.render(known, **self._tokens())
+        text = cell.render_text(known)
+        return Template.from_file(find_template(self._file, folders), folders).render(over({"cell": text}, known), **self._tokens())
+
+    def _tokens(self) -> dict[str, Any]:
+        model = self.model_params.get("model")
+        return {
+            "count": lambda text: int(count_tokens(text, model)),
+            "cut": lambda text, n: session.cut(text, n, model),
+        }
+
+    def __repr__(self) -> str:
+        def short(text: str | None) -> str:
+            return repr(text if text is None or len(text) <= 60 else f"{text[:57]}...")
+
+        parts = [short(self._cell)] if self._cell is not None else []
+        parts += [short(t) for t in (self.system_template_name, self.user_template_name) if t is not None]
+        output = f", model_output={short(str(self.model_output))}" if self.model_output is not None else ""
+        return f"LLMCall({', '.join(parts)}, model_params={self.model_params}, messages={len(self.messages)}{output})"
+
+
+def call_llm(
+    model: str | None,
+    usr_prompt: str | Iterable[Message | Mapping[str, Any]],
+    config: Any,
+    tools: Sequence[Mapping[str, Any]] | None = None,
+) -> Any:
+    """Ask a named model of a configuration and return the SDK's ``ChatCompletionMessage``.
+
+    ``usr_prompt`` is a text or any iterable of messages, ``config`` what ``ModelManager`` takes.
+    Where a model takes no tools, it is asked once more without them. Raises ``ConfigError``
+    (a ``ValueError``) for the configuration and ``ProviderError``, with the SDK's error as its cause.
+    """
+    manager = ModelManager(config)
+    chosen = manager.create_client(model)
+    client, plan = chosen.plan(usr_prompt, None, {"tools": list(tools)} if tools else {})
+    return vendor.message_object(client.answer(plan).to_dict())

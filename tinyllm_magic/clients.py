@@ -1,0 +1,366 @@
+"""A plan in, chunks and a response out: composes the record, the repetitions and a provider.
+
+Knows the seeds' client classes and the order in which the wrappers stand.
+Does not know templates, the notebook, or which session it serves: that is handed in.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from importlib import metadata
+from typing import Any, ClassVar, Protocol
+
+from . import models
+from .answers import Answer, Chunk, Provider, Response
+from .cache import Recorded, Store
+from .errors import OptionError
+from .messages import Message, Request
+from .models import Endpoint, Route
+from .plans import Plan, embedding_plan, make_plan
+from .providers import openai as vendor
+from .providers.echo import EchoProvider
+from .relays import Degraded, Estimated, Limited, Retried
+from .settings import Settings
+
+
+@functools.cache
+def version() -> str:
+    """This package's version, as its installation tells it."""
+    try:
+        return metadata.version("tinyllm-magic")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+class Surroundings(Protocol):
+    """What a client needs from its session at the time of a call."""
+
+    unsupported: set[tuple[str, str, str]]
+    """(provider, model, feature) that were refused once."""
+
+    progress: Callable[[str, int, int], None] | None
+    """Told about the download of weights: message, bytes done, bytes in all."""
+
+    def settings(self) -> Settings:
+        """The settings that hold now."""
+        ...
+
+    def store(self, current: Settings) -> Store | None:
+        """The store of recorded answers."""
+        ...
+
+    def mode(self, current: Settings) -> Any:
+        """How the store is used."""
+        ...
+
+    def slot(self, current: Settings) -> AbstractContextManager[Any]:
+        """A place among the calls that may be under way at once."""
+        ...
+
+    def route(self, model: str | None, current: Settings) -> Route:
+        """Which endpoint and model a name means."""
+        ...
+
+    def client_for(self, route: Route) -> OpenAIClient:
+        """The client of an endpoint."""
+        ...
+
+    def admit(self, plan: Plan) -> None:
+        """Raise ``BudgetError`` where the call would pass the budget."""
+        ...
+
+    def observe(self, plan: Plan, outcome: Response | BaseException) -> None:
+        """Take note of how a call ended."""
+        ...
+
+
+class OpenAIClient:
+    """A client of OpenAI or of any endpoint that speaks its chat API.
+
+    ``cache_api_calls`` and ``cache_file_name`` overrule the session's recording for this
+    client; ``route`` pins it to one endpoint and model. Subclasses may override ``_raw_model_call``
+    (the transport) and ``_raw_model_response_extractor`` (what is read from its result)
+    separately; retries, recording and display stay.
+    """
+
+    api_type = "openai"
+    default_surroundings: ClassVar[Surroundings | None] = None
+    """The session of this process, handed in by the room that keeps it."""
+
+    def __init__(
+        self,
+        cache_api_calls: bool | None = None,
+        cache_file_name: str | None = None,
+        *,
+        route: Route | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self.pinned = route
+        self.surroundings = surroundings or self.default_surroundings
+        self.routes_by_model = False
+        """True for the session's own clients: a model's name may lead to another client."""
+        self._cache_api_calls, self._cache_file_name = cache_api_calls, cache_file_name
+        self._own_store: Store | None = None
+        self._client: Any = None
+        self._connected: tuple[Endpoint, str] | None = None
+        self._wanted: Endpoint | None = route.endpoint if route else None
+        self._lock = threading.RLock()
+
+    # -- the public calls ------------------------------------------------------------------
+
+    def send_message(
+        self,
+        current_messages: Iterable[Message | Mapping[str, Any]] | str,
+        model: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        top_p: float | None = None,
+        frequency_penalty: float | None = None,
+        presence_penalty: float | None = None,
+        stop: str | list[str] | None = None,
+        timeout: float | None = None,
+        max_attempts: int | None = None,
+        waiting_time: float | None = None,
+        exponential_backoff_factor: float | None = None,
+        n: int = 1,
+        echo: bool = False,
+        *,
+        call: Callable[..., Any] | None = None,
+        mode: str | None = None,
+        sample: int = 0,
+        **params: Any,
+    ) -> dict[str, Any]:
+        """Send messages and return the answer as a message dict (``role``, ``content``, ``tool_calls`` …).
+
+        ``timeout`` is in seconds and bounds one attempt as a whole, its stream included;
+        ``waiting_time`` is in seconds too. ``call`` replaces the transport: it is called with
+        the parameters of the SDK's ``create``. ``echo`` is accepted for the seeds' sake.
+        Raises ``ProviderError`` where there is no answer, ``OptionError`` (also ``TypeError``
+        and ``ValueError``) and ``MessageError`` for wrong input, before anything is sent.
+        """
+        del echo
+        if n != 1:
+            raise OptionError(f"n={n}: one call returns one answer", option="n", hint="Draw several with sample=0, 1, … or `%%llm -n`.")
+        named = {"temperature": temperature, "max_tokens": max_tokens, "top_p": top_p, "stop": stop or None}
+        named |= {"frequency_penalty": frequency_penalty, "presence_penalty": presence_penalty}
+        named |= {"timeout": timeout, "max_attempts": max_attempts, "waiting_time": waiting_time}
+        named |= {"exponential_backoff_factor": exponential_backoff_factor, **params}
+        client, plan = self.plan(current_messages, model, named, call=call, mode=mode, sample=sample)
+        return client.answer(plan).to_dict()
+
+    def get_embedding(self, text: str | list[str], model: str | None = None) -> Any:
+        """The embedding of a text (a list of floats), or of a list of texts (a list of such lists).
+
+        Retried and recorded like any other call.
+        """
+        around = self._around()
+        current = around.settings()
+        client, route = self._routed(None, around, current)
+        texts = [text] if isinstance(text, str) else list(text)
+        route = replace(route, model=model or current.embedding_model)
+        plan = embedding_plan(texts, route, current, mode=client.recording(around, current, None))
+        vectors = [list(v) for v in client.answer(plan).record.answer.embeddings]
+        return vectors[0] if isinstance(text, str) else vectors
+
+    def plan(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]] | str,
+        model: str | None,
+        params: Mapping[str, Any],
+        *,
+        call: Callable[..., Any] | None = None,
+        mode: str | None = None,
+        sample: int = 0,
+        current: Settings | None = None,
+    ) -> tuple[OpenAIClient, Plan]:
+        """The client that serves a model's name, and the plan of the call."""
+        around = self._around()
+        current = current or around.settings()
+        client, route = self._routed(model, around, current)
+        made = make_plan(messages, route, current, params, mode=client.recording(around, current, mode), sample=sample, transport=call)
+        return client, made
+
+    def stream(self, plan: Plan) -> Iterator[Chunk]:
+        """The answer in pieces, recorded or live; the last piece carries the record."""
+        around = self._around()
+        current = around.settings()
+        last: Chunk | None = None
+        try:
+            for chunk in self._composed(plan, around, current).send(plan.request):
+                last = chunk
+                yield chunk
+        except BaseException as error:
+            around.observe(plan, error)
+            raise
+        if last is not None and last.record is not None:
+            around.observe(plan, Response(plan.request, last.record, last.source))
+
+    def answer(self, plan: Plan) -> Response:
+        """The whole answer."""
+        chunk = Chunk()
+        for chunk in self.stream(plan):  # noqa: B007  # the last one counts
+            pass
+        if chunk.record is None:
+            raise RuntimeError("the recording provider ended without a record")
+        return Response(plan.request, chunk.record, chunk.source)
+
+    # -- what subclasses change ------------------------------------------------------------
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client, built when it is first needed: the key is looked up here, not before."""
+        with self._lock:
+            endpoint = self._wanted or self._routed(None, self._around(), self._around().settings())[1].endpoint
+            mark = (endpoint, vendor.key_mark(endpoint, os.environ))
+            if self._client is None or self._connected != mark:
+                self._wanted, self._connected = endpoint, mark
+                self._setup_from_config()
+            return self._client
+
+    @client.setter
+    def client(self, value: Any) -> None:  # documented at the getter
+        self._client = value
+
+    def _setup_from_config(self) -> None:
+        """Assign ``self.client``, the SDK's client for the endpoint that holds now."""
+        if self._wanted is not None:
+            self.client = vendor.connect(self._wanted, environ=os.environ, timeout=None)
+
+    def _raw_model_call(self, model: str, chat_api_params: dict[str, Any]) -> Any:
+        """Send one request and return what the SDK returns; ``chat_api_params`` belongs to this attempt alone."""
+        return self.client.chat.completions.create(**{**chat_api_params, "model": model})
+
+    def _raw_model_response_extractor(self, response: Any) -> dict[str, Any]:
+        """The message in a complete response of ``_raw_model_call``, as a dict."""
+        message: dict[str, Any] = response.choices[0].message.to_dict()
+        return message
+
+    def _raw_embedding_model_call(self, texts: list[str], model: str) -> Any:
+        """Send one embedding request."""
+        return self.client.embeddings.create(input=texts, model=model)
+
+    def provider(self, plan: Plan) -> Provider:
+        """The innermost provider of a plan."""
+        if plan.transport is not None:
+            transport = plan.transport
+            return vendor.OpenAIProvider(lambda _model, params: transport(**params), stream=False, timeout=plan.timeout)
+        self._wanted = plan.route.endpoint
+        extracts = "_raw_model_response_extractor" in overridden(type(self))
+        return vendor.OpenAIProvider(
+            self._raw_model_call,
+            self._raw_model_response_extractor if extracts else None,
+            stream=not extracts,
+            embed=self._raw_embedding_model_call,
+            timeout=plan.timeout,
+        )
+
+    # -- recording -------------------------------------------------------------------------
+
+    @property
+    def cache_api_calls(self) -> bool:
+        """Whether this client records and replays."""
+        around = self._around()
+        return str(self.recording(around, around.settings(), None)) != "off"
+
+    def set_api_cache(self, cache_api_calls: bool, cache_file_name: str | None = None) -> None:
+        """Turn this client's recording on or off; a path given here wins over every setting."""
+        self._cache_api_calls = cache_api_calls
+        self._cache_file_name = cache_file_name or self._cache_file_name
+        self._own_store = None
+
+    # -- inside ----------------------------------------------------------------------------
+
+    def _around(self) -> Surroundings:
+        if self.surroundings is None:
+            raise OptionError(
+                f"this {type(self).__name__} belongs to no session",
+                hint="Hand it to register_client(name, client), or call its parent's __init__.",
+            )
+        return self.surroundings
+
+    def recording(self, around: Surroundings, current: Settings, asked: str | None) -> Any:
+        """The recording mode of a call: what it asks for, this client's own choice, else the session's."""
+        if asked is None and self._cache_api_calls is not None and current.origin("mode") != "override":
+            asked = "auto" if self._cache_api_calls else "off"
+        return around.mode(current if asked is None else current.over({"mode": asked}, "the call"))
+
+    def _store(self, around: Surroundings, current: Settings) -> Store | None:
+        if self._cache_file_name is None:
+            return around.store(current)
+        if self._own_store is None:
+            self._own_store = Store(self._cache_file_name)
+        return self._own_store
+
+    def _routed(self, model: str | None, around: Surroundings, current: Settings) -> tuple[OpenAIClient, Route]:
+        """The client and route of a model's name: the session's clients send elsewhere what belongs elsewhere."""
+        if self.pinned is not None:
+            return self, self.pinned if model is None else self.pinned.for_model(model)
+        if self.routes_by_model:
+            route = around.route(model, current)
+            return around.client_for(route), route
+        route = around.route(model, current.over({"api_type": self.api_type}, "client"))
+        return (self if route.endpoint.api_type == self.api_type else around.client_for(route)), route
+
+    def _composed(self, plan: Plan, around: Surroundings, current: Settings) -> Recorded:
+        def live() -> Provider:
+            around.admit(plan)
+            inner = Limited(self.provider(plan), partial(around.slot, current))
+            counted = Estimated(Degraded(inner, around.unsupported), models.estimate_usage)
+            return Retried(counted, plan.policy)
+
+        def price(request: Request, answer: Answer) -> float | None:
+            if answer.usage is None:
+                return None
+            return models.price(request.model, answer.usage, vendor=plan.route.endpoint.api_type)
+
+        return Recorded(live, self._store(around, current), plan.mode, price=price, version=version())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"
+
+
+def overridden(kind: type[OpenAIClient]) -> set[str]:
+    """The names that a subclass defines anew."""
+    return {name for c in kind.__mro__[: kind.__mro__.index(OpenAIClient)] for name in vars(c)}
+
+
+class AzureClient(OpenAIClient):
+    """A client of Azure OpenAI: endpoint, key and API version from the environment; the model is the deployment."""
+
+    api_type = "azure"
+
+
+class LocalClient(OpenAIClient):
+    """The client of the embedded model, or of any GGUF file."""
+
+    api_type = "local"
+
+    def provider(self, plan: Plan) -> Provider:
+        """The engine that runs in this process."""
+        from .providers.local import LocalProvider
+
+        return LocalProvider(plan.route.endpoint.path, timeout=plan.timeout, progress=self._around().progress)
+
+
+class EchoClient(OpenAIClient):
+    """The client of the echo provider, which a script may drive."""
+
+    api_type = "echo"
+
+    def __init__(self, *args: Any, script: Iterable[Any] = (), **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.echo = EchoProvider(script)
+
+    def provider(self, plan: Plan) -> Provider:  # noqa: ARG002  # the same for every plan
+        """The echo, or its script."""
+        return self.echo
+
+
+CLIENTS: Mapping[str, type[OpenAIClient]] = {c.api_type: c for c in (OpenAIClient, AzureClient, LocalClient, EchoClient)}
+"""The built-in client classes by API type."""

@@ -1,0 +1,143 @@
+"""Messages, a model's name and parameters in, a checked plan of one call out; nothing is sent here.
+
+Knows which parameter wins, what a model refuses, and which endpoint a name means.
+Does not know clients, sessions, retries under way or the notebook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import settings
+from .cache import Mode
+from .errors import MessageError, OptionError, near, suggest
+from .messages import Message, Request, to_messages
+from .models import Route
+from .providers import openai as vendor
+from .relays import Policy
+from .settings import Settings
+
+SAMPLING = ("temperature", "max_tokens", "top_p", "frequency_penalty", "presence_penalty", "seed")
+CONTROLS = ("timeout", "max_attempts", "waiting_time", "exponential_backoff_factor", "mode")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call that is ready to go: the request, and all that does not decide its answer."""
+
+    request: Request
+    route: Route
+    mode: Mode
+    policy: Policy
+    timeout: float | None
+    notes: tuple[str, ...] = ()
+    transport: Callable[..., Any] | None = field(default=None, repr=False)
+
+
+def make_plan(
+    messages: Iterable[Message | Mapping[str, Any]] | str,
+    route: Route,
+    current: Settings,
+    params: Mapping[str, Any],
+    *,
+    mode: Mode,
+    sample: int = 0,
+    transport: Callable[..., Any] | None = None,
+) -> Plan:
+    """The plan of a chat call.
+
+    ``params`` are this call's own parameters and controls (timeout, attempts). Raises
+    ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
+    """
+    own = {k: v for k, v in params.items() if k not in CONTROLS}
+    current = current.over({k: v for k, v in params.items() if k in CONTROLS and v is not None}, "the call")
+    tools, response_format = own.pop("tools", None), own.pop("response_format", None)
+    chosen = sampling(current, route)
+    chosen.update({k: v for k, v in check_params(own, route).items() if v is not None})
+    request, notes = build_request(to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample)
+    if transport is not None:
+        request = Request(**{**vars(request), "provider": f"call:{getattr(transport, '__qualname__', type(transport).__name__)}"})
+    return Plan(request, route, mode, policy(current, route), timeout(current, route), notes, transport)
+
+
+def build_request(
+    messages: tuple[Message, ...],
+    route: Route,
+    params: Mapping[str, Any],
+    *,
+    tools: Iterable[Mapping[str, Any]] | None = None,
+    response_format: Mapping[str, Any] | None = None,
+    sample: int = 0,
+) -> tuple[Request, tuple[str, ...]]:
+    """The request as it will be sent, and notes on what was left out because the model refuses it."""
+    system = route.defaults.get("system") or route.facts.system
+    if system and not any(m.role in ("system", "developer") for m in messages):
+        messages = (Message("system", str(system)), *messages)
+    sent: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, value in params.items():
+        if value is None:
+            continue
+        if name in route.facts.refuses:
+            notes.append(f"{route.model} takes no {name}; it was left out")
+            continue
+        sent[route.facts.max_tokens_name if name in ("max_tokens", "max_completion_tokens") else name] = value
+    limit = route.facts.default_max_tokens
+    if limit is not None and not {"max_tokens", "max_completion_tokens"} & sent.keys():
+        sent[route.facts.max_tokens_name] = limit
+    request = Request(route.endpoint.provider, route.model, messages, sent, tuple(tools or ()), response_format, sample)
+    if not request.key:  # computed now: what JSON cannot hold is refused before anything is sent
+        raise MessageError("the request has no key")
+    return request, tuple(notes)
+
+
+def embedding_plan(texts: list[Any], route: Route, current: Settings, *, mode: Mode) -> Plan:
+    """The plan of an embedding call for a list of texts."""
+    if not texts or not all(t and isinstance(t, str) for t in texts):
+        raise MessageError("embeddings are made of text: pass a text or a list of texts, none of them empty")
+    request = Request(route.endpoint.provider, route.model, (), {"input": list(texts)}, kind="embedding")
+    return Plan(request, route, mode, policy(current, route), timeout(current, route))
+
+
+def check_params(params: Mapping[str, Any], route: Route) -> dict[str, Any]:
+    """Parameters with checked names and values; raises ``OptionError`` (also a ``TypeError``) for an unknown one."""
+    known = vendor.PARAMETERS | route.facts.params | {"max_completion_tokens"}
+    checked: dict[str, Any] = {}
+    for name, value in params.items():
+        if name not in known:
+            raise OptionError(
+                f"unknown parameter '{name}' for {route.model}",
+                option=name,
+                hint=suggest(near(name, known)) or f'Vendor-specific parameters go through extra_body={{"{name}": …}}.',
+            )
+        checked[name] = settings.parse(name, value, "the call")[1] if name in SAMPLING and value is not None else value
+    return checked
+
+
+def sampling(current: Settings, route: Route) -> dict[str, Any]:
+    """Parameters that hold by default: a named model's own before those of files and environment."""
+    chosen: dict[str, Any] = {}
+    for name in SAMPLING:
+        own, general = route.defaults.get(name), current.values.get(name)
+        chosen_by_hand = current.origin(name) in ("session", "override", "cell")
+        chosen[name] = general if chosen_by_hand or own is None else own
+    return {**chosen, **{k: v for k, v in route.defaults.items() if k not in SAMPLING and k != "system"}}
+
+
+def policy(current: Settings, route: Route) -> Policy:
+    """How often to try: a named model's ``max_retries`` overrules MAX_ATTEMPTS unless the call names its own."""
+    attempts = int(current.max_attempts)
+    own = route.endpoint.max_retries
+    if own is not None and current.origin("max_attempts") not in ("the call", "session", "override", "cell"):
+        attempts = own + 1
+    return Policy(attempts, float(current.waiting_time), float(current.exponential_backoff_factor))
+
+
+def timeout(current: Settings, route: Route) -> float | None:
+    """Seconds for one attempt as a whole: the call's own, a named model's, else TIMEOUT."""
+    own = route.endpoint.timeout
+    if own is not None and current.origin("timeout") not in ("the call", "session", "override", "cell"):
+        return own
+    return None if current.timeout is None else float(current.timeout)

@@ -1,0 +1,379 @@
+"""Choices in, settings and clients out: all that one kernel has chosen, spent and seen.
+
+Knows the only mutable state of the house: settings layers, clients, the store, totals, history.
+Does not know templates, threads, how anything is displayed, or the notebook's magics.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from . import models, settings
+from .answers import Response, Usage
+from .cache import Mode, Store
+from .clients import CLIENTS, AzureClient, OpenAIClient
+from .errors import BudgetError, ConfigError, StoreError
+from .messages import Message
+from .models import Route, TokenCount
+from .plans import Plan
+from .providers.local import LocalProvider
+from .settings import Settings
+
+__all__ = ["AzureClient", "Entry", "OpenAIClient", "Override", "Session", "Total", "notebook_path", "session", "shell"]
+
+HISTORY_LENGTH = 1000
+REPEATS_BEFORE_HINT = 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One call of this session: when it ended (seconds since 1970), what was asked, and how it ended."""
+
+    when: float
+    plan: Plan
+    response: Response | None = None
+    error: BaseException | None = None
+
+
+@dataclass
+class Total:
+    """What one model has been asked in this session; costs are US dollars, ``unpriced`` counts calls of unknown price."""
+
+    live: int = 0
+    recorded: int = 0
+    failed: int = 0
+    usage: Usage = field(default_factory=Usage)
+    saved_usage: Usage = field(default_factory=Usage)
+    cost: float = 0.0
+    saved: float = 0.0
+    unpriced: int = 0
+
+
+class Override:
+    """Settings that hold until undone; leaving a ``with`` block undoes them.
+
+    >>> from tinyllm_magic import default, override
+    >>> with override(temperature=0.5):
+    ...     default["temperature"]
+    0.5
+    """
+
+    def __init__(self, owner: Session, values: Mapping[str, Any]) -> None:
+        self._owner, self.values = owner, dict(values)
+        owner.overrides.append(self)
+
+    def undo(self) -> None:
+        """Take these settings back; undoing twice does nothing."""
+        if self in self._owner.overrides:
+            self._owner.overrides.remove(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.undo()
+
+
+class Session:
+    """The state of this kernel; ``tinyllm_magic.session`` is the one instance."""
+
+    def __init__(self) -> None:
+        self.chosen: dict[str, Any] = {}
+        self.overrides: list[Override] = []
+        self.unsupported: set[tuple[str, str, str]] = set()
+        self.history: deque[Entry] = deque(maxlen=HISTORY_LENGTH)
+        self.totals: dict[str, Total] = {}
+        self.budget: float | None = None
+        self.progress: Callable[[str, int, int], None] | None = None
+        self.notebook: Path | None = None
+        self.registered: dict[str, OpenAIClient] = {}
+        self._pool: dict[Any, OpenAIClient] = {}
+        self._stores: dict[Path, Store] = {}
+        self._gate: tuple[int, threading.BoundedSemaphore] | None = None
+        self._repeats: Counter[str] = Counter()
+        self._lock = threading.RLock()
+        for api_type, kind in CLIENTS.items():
+            self.register(api_type, kind(surroundings=self))
+            self.registered[api_type].routes_by_model = True
+
+    # -- settings ----------------------------------------------------------------------------
+
+    def settings(self) -> Settings:
+        """The settings that hold now: files and environment, this session's choices, overrides."""
+        current = settings.load().over(self.chosen, "session") if self.chosen else settings.load()
+        for override in tuple(self.overrides):
+            current = current.over(override.values, "override")
+        return current
+
+    def choose(self, **values: Any) -> None:
+        """Set values for the rest of the session (``None`` unsets); raises ``ConfigError`` and changes nothing if one is wrong."""
+        checked = {found.name: value for found, value in (settings.parse(k, v, "session") for k, v in values.items())}
+        with self._lock:
+            self.chosen = {**self.chosen, **checked}
+
+    def reset(self) -> None:
+        """Forget this session's choices and overrides."""
+        with self._lock:
+            self.chosen = {}
+            self.overrides.clear()
+
+    def override(self, **values: Any) -> Override:
+        """Settings that hold until undone, above the session's choices."""
+        return Override(self, {settings.parse(k, v, "override")[0].name: v for k, v in values.items()})
+
+    # -- clients -----------------------------------------------------------------------------
+
+    def route(self, model: str | None, current: Settings) -> Route:
+        """Which endpoint and model a name means now."""
+        named = model or (current.model if current.named("model") else None)
+        memory: Mapping[str, Any] = {}
+        if named is None and current.api_type is None and self.mode(current) is not Mode.OFF:
+            memory = self.store(current).header
+        return models.choose_route(
+            model=named,
+            packaged_model=str(current.model),
+            api_type=current.api_type,
+            models=current.models,
+            memory=memory,
+            environ=os.environ,
+            base_url=current.base_url,
+            api_version=current.azure_api_version,
+            registered=tuple(self.registered),
+            is_trusted=current.trusts,
+            store_trusted=memory != {} and settings.trusted(self.store(current).path.parent),
+        )
+
+    def client(self) -> OpenAIClient:
+        """The client that answers where nothing else is named; raises ``ConfigError`` for an unknown API type."""
+        return self.client_for(self.route(None, self.settings()))
+
+    def client_for(self, route: Route) -> OpenAIClient:
+        """The one client of an endpoint: the registered one of its API type, or one for a named model's own address."""
+        if route.name is None:
+            return self.registered[route.endpoint.api_type]
+        return self.client_at(route)
+
+    def client_at(self, route: Route) -> OpenAIClient:
+        """The one client of this endpoint and model in this process."""
+        mark = (route.endpoint, route.model, tuple(sorted((k, repr(v)) for k, v in route.defaults.items())))
+        with self._lock:
+            if mark not in self._pool:
+                registered = self.registered.get(route.endpoint.api_type)
+                kind = type(registered) if registered is not None else OpenAIClient
+                self._pool[mark] = kind(route=route, surroundings=self)
+            return self._pool[mark]
+
+    def register(self, api_type: str, client: Any) -> None:
+        """Make a client answer for an API type; raises ``ConfigError`` where it is no client."""
+        if not isinstance(client, OpenAIClient):
+            raise ConfigError(
+                f"register_client({api_type!r}, …) takes an instance of OpenAIClient or a subclass, not {type(client).__name__}",
+                key="API_TYPE",
+            )
+        client.surroundings = self
+        if api_type not in CLIENTS or type(client) is not CLIENTS[api_type]:
+            client.api_type = api_type
+        self.registered[api_type] = client
+
+    def slot(self, current: Settings) -> AbstractContextManager[Any]:
+        """A place among MAX_CONCURRENT_MODEL_CALLS; no cap where that is unset."""
+        limit = current.max_concurrent_model_calls
+        if limit is None:
+            return nullcontext()
+        with self._lock:
+            if self._gate is None or self._gate[0] != limit:
+                self._gate = (int(limit), threading.BoundedSemaphore(int(limit)))
+            return self._gate[1]
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def mode(self, current: Settings) -> Mode:
+        """How the store is used: on in a notebook or IPython, off in a plain script unless set."""
+        if current.mode is not None:
+            return Mode.of(str(current.mode))
+        return Mode.AUTO if shell() is not None else Mode.OFF
+
+    def store(self, current: Settings) -> Store:
+        """The store that recorded answers are read from and written to."""
+        path = Path(current.cache_file_name or self.store_name()).expanduser().absolute()
+        with self._lock:
+            if path not in self._stores:
+                self._stores[path] = Store(path)
+            return self._stores[path]
+
+    def is_recorded(self, plan: Plan) -> bool:
+        """Whether a plan will be answered from the store."""
+        return plan.mode in (Mode.AUTO, Mode.REPLAY) and plan.request.key in self.store(self.settings())
+
+    def store_name(self) -> Path:
+        """The store beside the notebook, where its name is known; else the only one here, else ``session.llm.jsonl``."""
+        notebook = notebook_path()
+        if notebook is not None:
+            return notebook.with_name(f"{notebook.stem}.llm.jsonl")
+        here = sorted(Path.cwd().glob("*.llm.jsonl"))
+        return here[0] if len(here) == 1 else Path.cwd() / "session.llm.jsonl"
+
+    def close(self) -> None:
+        """Fold what this kernel has appended into the sorted part of its stores."""
+        for store in self._stores.values():
+            if store.appended:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # the kernel is ending: nobody reads them
+                    with suppress(StoreError):
+                        store.tidy()
+                store.appended = 0
+
+    # -- counting ------------------------------------------------------------------------------
+
+    def count(self, messages: str | Iterable[Message | Mapping[str, Any]], model: str | None = None) -> TokenCount:
+        """Tokens of a text or of messages for a model; exact on the embedded model's own tokenizer where it is there."""
+        name, engine = self._tokenizer(model)
+        if isinstance(messages, str):
+            return TokenCount(engine.count_text(messages)) if engine else models.count_text(messages, name)
+        known = [Message.of(m) for m in messages]
+        return TokenCount(engine.count_messages(known)) if engine and known else models.count_messages(known, name)
+
+    def cut(self, text: str, limit: int, model: str | None = None) -> str:
+        """The beginning of a text that has at most ``limit`` tokens for a model."""
+        name, engine = self._tokenizer(model)
+        return engine.cut(text, limit) if engine else models.cut_text(text, limit, name)
+
+    def _tokenizer(self, model: str | None) -> tuple[str, LocalProvider | None]:
+        """A model's name, and its engine where it runs here and can start at once."""
+        route = self.route(model, self.settings())
+        engine = LocalProvider(route.endpoint.path) if route.endpoint.api_type == "local" else None
+        return route.model, engine if engine is not None and engine.ready else None
+
+    def preview(self, plan: Plan) -> dict[str, Any]:
+        """What ``--dry-run`` tells about a plan: tokens, room, cost estimate, key, whether it is recorded."""
+        request = plan.request
+        name, engine = self._tokenizer(plan.route.name or request.model)
+        texts = [m.text for m in request.messages]
+        total = self.count(request.messages, plan.route.name or request.model)
+        pieces = [engine.split(t) for t in texts] if engine else [models.split_tokens(t, name) for t in texts]
+        most = models.most_expensive(request, plan.route)
+        return {
+            "tokens": [int(self.count(t, plan.route.name or request.model)) for t in texts],
+            "total": int(total),
+            "estimated": total.estimated,
+            "window": models.window(request.model),
+            "max_tokens": request.params.get("max_tokens") or request.params.get("max_completion_tokens"),
+            "cost": most or None,
+            "model": request.model,
+            "params": request.params,
+            "key": request.key,
+            "recorded": self.is_recorded(plan),
+            "pieces": pieces if all(p is not None for p in pieces) else (),
+            "notes": plan.notes,
+        }
+
+    # -- money and memory ----------------------------------------------------------------------
+
+    @property
+    def spent(self) -> float:
+        """US dollars that this session's live calls have cost, as far as their prices are known."""
+        return sum(t.cost for t in self.totals.values())
+
+    def admit(self, plan: Plan) -> None:
+        """Called before a live call: the budget, and what the store should remember of the choice."""
+        if plan.mode in (Mode.AUTO, Mode.REFRESH) and plan.route.memory:
+            self.store(self.settings()).remember(**plan.route.memory)
+        if self.budget is None:
+            return
+        most = models.most_expensive(plan.request, plan.route)
+        if most is None:
+            warnings.warn(f"the price of {plan.request.model} is unknown: the budget cannot count it", stacklevel=2)
+        elif self.spent + most > self.budget:
+            raise BudgetError(
+                f"this call could cost up to ≈ ${most:.4f}; ${self.spent:.4f} of the budget of ${self.budget:.4f} is spent",
+                hint="Raise it with `%llm_usage --budget USD`, lower max_tokens, or choose another model.",
+                budget=self.budget,
+                spent=self.spent,
+            )
+
+    def observe(self, plan: Plan, outcome: Response | BaseException) -> None:
+        """Called when a call has ended: history and totals."""
+        with self._lock:
+            total = self.totals.setdefault(plan.request.model, Total())
+            if isinstance(outcome, BaseException):
+                total.failed += 1
+                self.history.append(Entry(time.time(), plan, error=outcome))
+                return
+            self.history.append(Entry(time.time(), plan, response=outcome))
+            _count(total, outcome, free=plan.route.endpoint.api_type in ("local", "echo"))
+            if outcome.source == "recorded":
+                self._hint_at_samples(plan, outcome.key)
+
+    def set_budget(self, dollars: float | str | None) -> None:
+        """The most that this session's live calls may cost, in US dollars; ``None`` or ``off`` lifts it."""
+        if dollars is None or str(dollars).lower() in ("off", "none"):
+            self.budget = None
+            return
+        try:
+            self.budget = float(str(dollars).lstrip("$"))
+        except ValueError:
+            raise ConfigError(f"the budget must be an amount in US dollars, not '{dollars}'", key="budget") from None
+
+    def begin_cell(self) -> None:
+        """A new cell starts: repetitions are counted afresh."""
+        self._repeats.clear()
+
+    def _hint_at_samples(self, plan: Plan, key: str) -> None:
+        """A loop over one request is answered by one record: say once how to draw several."""
+        if plan.request.params.get("temperature") == 0 or plan.request.kind != "chat":
+            return
+        self._repeats[key] += 1
+        if self._repeats[key] == REPEATS_BEFORE_HINT:
+            warnings.warn(
+                "the same request was answered by the same record several times in this cell; "
+                "to draw different answers use `%%llm -n 5` or sample=0, 1, 2 …",
+                stacklevel=2,
+            )
+
+
+def _count(total: Total, response: Response, *, free: bool) -> None:
+    usage = response.usage or Usage()
+    if response.source == "recorded":
+        total.recorded += 1
+        total.saved_usage += usage
+        total.saved += response.cost or 0.0
+        return
+    total.live += 1
+    total.usage += usage
+    total.cost += response.cost or 0.0
+    total.unpriced += response.cost is None and not free
+
+
+def shell() -> Any:
+    """The IPython shell of this process, or ``None`` in a plain script; IPython is not imported for it."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+
+
+def notebook_path() -> Path | None:
+    """The notebook that this kernel runs, where the front end tells it (Jupyter Server, VS Code)."""
+    running = shell()
+    told = running.user_ns.get("__vsc_ipynb_file__") if running is not None else None
+    told = told or os.environ.get("JPY_SESSION_NAME")
+    if not told or not str(told).endswith(".ipynb"):
+        return None
+    path = Path(str(told))
+    return path if path.is_absolute() and path.parent.is_dir() else Path.cwd() / path.name
+
+
+session = Session()
+"""The state of this kernel."""
+
+OpenAIClient.default_surroundings = session
+atexit.register(session.close)

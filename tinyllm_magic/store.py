@@ -1,0 +1,394 @@
+"""Records in and out of one JSON-lines file: the store of recorded answers.
+
+Knows the file: its index, lock, repair, order and what may not be written to it.
+Does not know modes, providers, requests in flight or the notebook.
+
+An append is one ``write`` call under a file lock, so a killed process loses nothing that was acknowledged. It is not
+followed by an ``fsync``: after a power failure the last seconds may be missing. ``tidy`` does wait for the disk.
+The lock is the hidden file ``.NAME.lock`` beside the store; it is empty, stays, and can go when no kernel is running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import io
+import itertools
+import json
+import os
+import stat
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from .answers import Record
+from .differences import distance, leaves, likeness
+from .errors import StoreError
+from .index import Index, Place, piece, put, put_in_place
+from .records import Damaged, decode, encode, header_line, is_genuine, leak, tidied
+
+_LOCK_TIMEOUT = 10.0  # seconds
+_NEAREST_OF = 20_000  # the latest records that a search for the nearest looks at, so that it takes about a second at most
+
+
+class StoreWarning(UserWarning):
+    """A store that cannot be written, or a record that may not be: the answer returns all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What ``tidy`` or ``merge`` did: records kept, older doubles dropped, lines set aside, records that came from other stores."""
+
+    kept: int = 0
+    dropped: int = 0
+    rejected: int = 0
+    added: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds: ``size`` in bytes, records by model, first and last date (UTC, ISO 8601), recorded cost in US dollars.
+
+    ``cost`` is ``None`` where no record knows its price; ``unpriced`` counts the records that do not.
+    """
+
+    records: int
+    size: int
+    models: Mapping[str, int]
+    first: str | None
+    last: str | None
+    cost: float | None
+    unpriced: int
+
+
+class Store:
+    """Recorded answers in one JSON-lines file, shared by threads and processes.
+
+    A missing file is an empty store; the first ``append`` makes it. Reading raises ``StoreError`` where the path holds
+    something else, which is never overwritten. Writing never raises: it warns once (``StoreWarning``) and returns ``False``.
+    """
+
+    def __init__(self, path: Path | str, *, lock_timeout: float = _LOCK_TIMEOUT) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.appended = 0
+        """How many records this object has appended since it was last tidied."""
+        self.flights: dict[Any, Any] = {}  # requests that are being answered now, kept by whoever sends them
+        self.flights_guard = threading.Lock()
+        self._target = Path(os.path.realpath(self.path))
+        self._guard = threading.RLock()
+        self._lock = FileLock(self._target.with_name(f".{self._target.name}.lock"), timeout=lock_timeout, thread_local=False)
+        self._index = Index()
+        self._facts: dict[str, Any] = {}
+        self._warned: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Store({self.path.name!r})"
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """Facts about the store (API type, model, endpoint …), those just remembered included."""
+        with self._reading():
+            return self._known_facts()
+
+    def remember(self, **facts: str | float | None) -> None:
+        """Keep facts for the header; they are written with the first record, or by ``tidy``. ``None`` takes a fact out."""
+        self._facts.update(facts)
+
+    @property
+    def problems(self) -> list[tuple[int, str]]:
+        """Line number and fault of every damaged line met so far."""
+        with self._reading() as file:
+            return self._numbered(file, self._index) if file else []
+
+    def get(self, key: str, request: Mapping[str, Any] | None = None) -> Record | None:
+        """The latest whole record of a key; with a canonical ``request``, only one that answers that very request."""
+        with self._reading() as file:
+            if file is None or key not in self._index.places:
+                return None
+            for place, record in self._ranked(file, self._index, key):
+                if request is None or record.request == request:
+                    return record
+                self._index.problems.setdefault(place[0], "its key belongs to another request")
+            return None
+
+    def __contains__(self, key: object) -> bool:
+        with self._reading():
+            return key in self._index.places
+
+    def __len__(self) -> int:
+        with self._reading():
+            return len(self._index.places)
+
+    def keys(self) -> list[str]:
+        """The keys, in the order of the file."""
+        with self._reading():
+            return list(self._index.places)
+
+    def records(self) -> Iterator[Record]:
+        """The latest whole record of every key, in the order of the file."""
+        for key in self.keys():
+            record = self.get(key)
+            if record is not None:
+                yield record
+
+    def append(self, record: Record) -> bool:
+        """Write one record; ``False``, with one warning, where it cannot or may not be written."""
+        try:
+            line = encode(record)
+            decode(line)
+            secret = leak(line)
+            if secret:
+                self._warn(secret, f"an answer was not recorded: it, or its prompt, holds the value of the environment variable {secret}")
+                return False
+            with self._writing():
+                self._append(record.key, line)
+        except Damaged as error:
+            self._warn("damaged", f"an answer was not recorded: {error}")
+        except (OSError, NotImplementedError, StoreError) as error:
+            why = error.message if isinstance(error, StoreError) else getattr(error, "strerror", None) or type(error).__name__
+            self._warn("write", f"{self.path.name} cannot be written ({why}): answers are shown, but not recorded")
+        else:
+            self.appended += 1
+            return True
+        return False
+
+    def tidy(self) -> Tidied:
+        """Sort by key, drop doubles, set damaged lines aside in ``NAME.rejected``: one atomic replacement under the lock.
+
+        Raises ``StoreError`` where the file cannot be written or belongs to a newer version.
+        """
+        return self._rewrite({})
+
+    def merge(self, *paths: Path | str) -> Tidied:
+        """Take in the records of other stores and tidy; of two records of a key the later ``created`` stays, else ours."""
+        others: dict[str, Record] = {}
+        for path in paths:
+            other = Store(path)
+            if not other.path.exists():
+                raise StoreError(f"there is no store {other.path.name}", path=str(other.path))
+            for record in other.records():
+                secret = leak(encode(record))
+                if secret:
+                    self._warn(secret, f"a record was not taken in: it holds the value of the environment variable {secret}")
+                elif record.key not in others or others[record.key].created < record.created:
+                    others[record.key] = record
+            self._facts = {**other._index.header, **self.header, **self._facts}
+        return self._rewrite(others)
+
+    def clear(self) -> int:
+        """Remove every record, keep the header; returns how many there were. Raises ``StoreError``."""
+        with self._demanding(), self._reading() as file:
+            count = len(self._index.places)
+            if file is None:
+                return 0
+            put_in_place(self._target, [self._header()], file)
+        return count
+
+    def check(self) -> list[tuple[int, str]]:
+        """Line number and fault of everything that is wrong with the file, every record read and its key recomputed."""
+        with self._reading() as file:
+            if file is None:
+                return []
+            index = Index().refreshed(file, self.path.name)
+            for key in index.places:
+                for place, record in self._ranked(file, index, key):
+                    if not is_genuine(record):
+                        index.problems.setdefault(place[0], "its key is not the digest of its request")
+            if index.torn and not index.tail_is_whole:
+                index.problems.setdefault(index.end, "the last line is torn")
+            return self._numbered(file, index)
+
+    def stats(self) -> Stats:
+        """Counts, bytes, models, dates and cost; reads every record."""
+        models: Counter[str] = Counter()
+        dates: list[str] = []
+        costs: list[float | None] = []
+        for record in self.records():
+            models[record.answer.model or str(record.request.get("model", ""))] += 1
+            dates.append(record.created)
+            costs.append(record.cost)
+        known = [c for c in costs if c is not None]
+        dates = [d for d in dates if d] or [""]
+        size = self._target.stat().st_size if self._target.exists() else 0
+        return Stats(
+            records=len(costs),
+            size=size,
+            models=dict(models.most_common()),
+            first=min(dates) or None,
+            last=max(dates) or None,
+            cost=sum(known) if known else None,
+            unpriced=len(costs) - len(known),
+        )
+
+    def nearest(self, request: Mapping[str, Any]) -> Record | None:
+        """The record whose request differs least from a canonical request: fewest leaves, then likeness of the texts."""
+        asked = leaves(dict(request))
+        scores: list[tuple[float, int, str, dict[str, Any]]] = []
+        with self._reading() as file:
+            if file is None:
+                return None
+            for number, (key, place) in enumerate(list(self._index.places.items())[-_NEAREST_OF:]):
+                try:  # a light reader here: the record that is chosen is read strictly below
+                    found = leaves(json.loads(piece(file, place))["request"])
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    continue
+                scores.append((distance(asked, found), number, key, found))
+            best = heapq.nsmallest(20, scores, key=lambda s: s[0])
+            best.sort(key=lambda s: s[0] - likeness(asked, s[3]))
+            return next((record for _, _, key, _ in best for _, record in self._ranked(file, self._index, key)), None)
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            warnings.warn(message, StoreWarning, stacklevel=3)
+
+    def _numbered(self, file: io.FileIO, index: Index) -> list[tuple[int, str]]:
+        found, line, at = [], 1, 0
+        file.seek(0)
+        for offset, what in sorted(index.problems.items()):
+            while at < offset:
+                block = file.read(min(1 << 20, offset - at))
+                if not block:
+                    break
+                line, at = line + block.count(b"\n"), at + len(block)
+            found.append((line, what))
+        return found
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[io.FileIO | None]:
+        """The open file with its index brought up to date, or ``None`` where there is no file."""
+        with self._guard:
+            try:
+                file = self._target.open("rb", buffering=0)
+            except FileNotFoundError:
+                self._index = Index()
+                yield None
+                return
+            except OSError as error:
+                raise StoreError(f"{self.path.name} cannot be read as a store: {error.strerror}", path=str(self.path)) from error
+            with file:
+                self._refresh(file)
+                yield file
+
+    def _refresh(self, file: io.FileIO) -> None:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise StoreError(f"{self.path.name} is not a file", path=str(self.path))
+        index, self._index = self._index, Index()  # an interrupt in the middle leaves an empty index, never half of one
+        self._index = index.refreshed(file, self.path.name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._guard:
+            if not self._target.parent.is_dir():
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock:
+                yield
+
+    @contextlib.contextmanager
+    def _demanding(self) -> Iterator[None]:
+        """Hold the lock for what the user asked for by name: failures are errors, and newer formats are left alone."""
+        try:
+            with self._writing():
+                with self._reading():
+                    self._index.demand_known_version(self.path)
+                yield
+        except (OSError, NotImplementedError) as error:
+            why = getattr(error, "strerror", None) or type(error).__name__
+            raise StoreError(f"{self.path.name} cannot be written: {why}", path=str(self.path)) from error
+
+    def _ranked(self, file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
+        """The whole records of a key, the one that counts first: the later line, or after a merge conflict the later date."""
+        found = self._loaded(file, index, key)
+        if index.conflict:
+            found = iter(sorted(found, key=lambda f: f[1].created, reverse=True))
+        return found
+
+    @staticmethod
+    def _loaded(file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
+        for place in (index.places[key], *reversed(index.older.get(key, ()))):
+            try:
+                record = decode(piece(file, place))
+            except Damaged as error:
+                index.problems.setdefault(place[0], str(error))
+                continue
+            if record.key == key:
+                yield place, record
+
+    def _append(self, key: str, line: bytes) -> None:
+        with self._target.open("a+b", buffering=0) as file:
+            self._refresh(file)
+            self._index.demand_known_version(self.path)
+            start = self._mend(file)
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                start = self._header()
+            put(file, start + line)
+            if start:
+                self._refresh(file)
+            else:
+                self._index.wrote(key, (size, len(line)), line, file)
+
+    def _known_facts(self) -> dict[str, Any]:
+        return {k: v for k, v in {**self._index.header, **self._facts}.items() if v is not None}
+
+    def _header(self) -> bytes:
+        line = header_line(self._known_facts())
+        secret = leak(line)
+        if secret:
+            self._warn(secret, f"the store's header was left empty: it holds the value of the environment variable {secret}")
+        return header_line({}) if secret else line
+
+    def _mend(self, file: io.FileIO) -> bytes:
+        """Set a torn last line aside; returns what must stand before the next line."""
+        if not self._index.torn:
+            return b""
+        if self._index.tail_is_whole:
+            return b"\n"
+        file.seek(self._index.end)
+        self._reject([file.read()])
+        file.truncate(self._index.end)
+        self._refresh(file)
+        return b""
+
+    def _reject(self, lines: Iterable[bytes]) -> int:
+        """Keep damaged lines beside the store; returns how many there were."""
+        whole = [line.rstrip(b"\r\n") + b"\n" for line in lines if line.strip()]
+        if whole:
+            with self._target.with_name(f"{self._target.name}.rejected").open("ab") as file:
+                file.writelines(whole)
+        return len(whole)
+
+    def _rewrite(self, others: Mapping[str, Record]) -> Tidied:
+        with self._demanding(), self._reading() as file:
+            self._index = Index() if file is None else Index().refreshed(file, self.path.name)
+            index = self._index
+            if file is None and not others:
+                return Tidied()
+            places = self._chosen(file, others) if file else {}
+            new = {key: encode(record) for key, record in others.items() if key not in places}
+            kept = sorted([*places, *new])
+            doubles = sum(map(len, index.older.values()))
+            rejected = self._reject(index.damaged(file)) if file else 0
+            lines = (new[k] if k in new or file is None else tidied(piece(file, places[k])) for k in kept)
+            put_in_place(self._target, itertools.chain([self._header()], lines), file)
+        return Tidied(kept=len(kept), dropped=doubles, rejected=rejected, added=len(new))
+
+    def _chosen(self, file: io.FileIO, others: Mapping[str, Record]) -> dict[str, Place]:
+        """Where the line of each key stands that is to stay; a key that another store answers later is left out."""
+        chosen = {}
+        for key in self._index.places:
+            found = list(self._ranked(file, self._index, key))
+            if len(found) > 1:
+                for place, record in found:
+                    if not is_genuine(record):
+                        self._index.problems[place[0]] = "its key is not the digest of its request"
+                found = [f for f in found if f[0][0] not in self._index.problems] or found[:1]
+            if found and not (key in others and others[key].created > found[0][1].created):
+                chosen[key] = found[0][0]
+        return chosen
