@@ -7,6 +7,7 @@ Does not know files, networks, templates, settings, vendors or the notebook.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 from .errors import BadResponseError, NoJSONError
 from .messages import Request
 
+_DEEPEST = 100  # levels of nesting
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
@@ -227,6 +229,12 @@ class Response:
         return self.record.cost
 
     @property
+    def cost_estimated(self) -> bool:
+        """Whether ``cost`` is a guess: the tokens were estimated, or the endpoint is not the vendor's own."""
+        ours = self.request.provider == "openai" or self.request.provider.startswith("azure:")
+        return not ours or (self.usage is not None and self.usage.estimated)
+
+    @property
     def model(self) -> str:
         """The model that answered, as the provider names it."""
         return self.record.answer.model or self.request.model
@@ -308,3 +316,28 @@ def extract_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise NoJSONError("the text holds no JSON value", text=text) from error
+
+
+def sanitize_dict(value: Any) -> Any:
+    """A value as plain JSON data: text without lone surrogates, keys as text, tuples as lists.
+
+    Raises ``NoJSONError`` (a ``ValueError``) for what JSON cannot hold and for more than 100 levels.
+
+    >>> sanitize_dict({"a": ("x\ud800", 1)})
+    {'a': ['x', 1]}
+    """
+    return _sanitized(value, _DEEPEST)
+
+
+def _sanitized(value: Any, levels: int) -> Any:
+    if levels < 0:
+        raise NoJSONError(f"the value is nested more than {_DEEPEST} levels deep")
+    if isinstance(value, str):
+        return value.encode("utf-8", "ignore").decode("utf-8")
+    if value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, Mapping):
+        return {_sanitized(k if isinstance(k, str) else json.dumps(k), 0): _sanitized(v, levels - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_sanitized(v, levels - 1) for v in value]
+    raise NoJSONError(f"JSON cannot hold {value!r:.60} ({type(value).__name__})")

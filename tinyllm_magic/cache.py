@@ -209,7 +209,7 @@ class Recorded:
         if not count:
             state = "is empty" if self.store.path.exists() else "is missing"
             return ReplayMiss(
-                f"strict replay was asked for, but the store {name} {state}: there is no recorded answer",
+                f"strict replay was asked for, but the store {name} {state}: there is no recorded answer\nIts key is {request.key}",
                 hint=f"Put {name} beside the notebook, or record it: `%llm_cache mode auto`, then run the cell.",
                 request=request,
                 path=str(self.store.path),
@@ -220,7 +220,7 @@ class Recorded:
         found = [f"The nearest recorded request is {nearest.key[:15]}… ({_title(nearest)}):"] if nearest is not None else []
         if nearest is not None and not lines:
             found.append("  It asks the same under a key that is not its own; `tinyllm-magic cache check` says more.")
-        head = f"no recorded answer for this request in {name} ({answers}, mode replay)"
+        head = f"no recorded answer for this request in {name} ({answers}, mode replay)\nIts key is {request.key}"
         return ReplayMiss(
             "\n".join([head, *found, *(f"  {line}" for line in lines)]),
             hint=_HINT,

@@ -6,9 +6,12 @@ Does not know the notebook, threads, or how a response is shown.
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +25,7 @@ from .plans import Plan
 from .prompt import Template
 from .providers import openai as vendor
 from .sessions import notebook_path, session
+from .settings import Settings
 
 logger = logging.getLogger("tinyllm_magic")
 _CONTROLS = ("model", "mode", "sample", "call")
@@ -38,6 +42,21 @@ def template_folders() -> tuple[Path, ...]:
 def over(above: Mapping[str, Any], below: Mapping[str, Any]) -> Mapping[str, Any]:
     """Two namespaces as one, read only; the notebook's is not copied."""
     return ChainMap(cast("dict[str, Any]", above), cast("dict[str, Any]", below)) if below else above  # nobody writes to it
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, name: str, folders: tuple[Path, ...]) -> Template:
+    """An inline template; a map renders the same one for every row."""
+    return Template(text, name=name, folders=folders)
+
+
+def _travels(value: Any) -> bool:
+    """Whether a value can go to another process."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001  # a value's own __reduce__ may raise anything
+        return False
+    return True
 
 
 class LLMCall:
@@ -86,7 +105,9 @@ class LLMCall:
 
     def render(self, **variables: Any) -> list[Message]:
         """The messages for these variables; raises ``PromptError`` (``UndefinedError`` for a missing variable)."""
-        known: Mapping[str, Any] = over(variables, self.namespace)
+        return self._rendered(over(variables, self.namespace))
+
+    def _rendered(self, known: Mapping[str, Any]) -> list[Message]:
         messages: list[Message] = []
         if self.system_template_name is not None:
             text = self._part(self.system_template_name, "<system>").render_text(known)
@@ -110,11 +131,30 @@ class LLMCall:
 
     def prepare(self, **variables: Any) -> tuple[OpenAIClient, Plan]:
         """The client and the plan of this call for these variables; nothing is sent."""
+        client, plan, messages = self._planned(variables, session.client(), None)
+        self.messages = [m.to_dict() for m in messages]
+        return client, plan
+
+    def plan(
+        self, variables: Mapping[str, Any], *, client: OpenAIClient | None = None, current: Settings | None = None
+    ) -> tuple[OpenAIClient, Plan]:
+        """As ``prepare``, but this object stays as it is; ``client`` and ``current`` settings need not be looked up again."""
+        return self._planned(variables, client or session.client(), current)[:2]
+
+    def _planned(
+        self, variables: Mapping[str, Any], client: OpenAIClient, current: Settings | None
+    ) -> tuple[OpenAIClient, Plan, list[Message]]:
         params = {k: v for k, v in self.model_params.items() if k not in _CONTROLS}
         controls = {k: self.model_params[k] for k in ("mode", "sample", "call") if k in self.model_params}
-        messages = self.render(**variables)
-        self.messages = [m.to_dict() for m in messages]
-        return session.client().plan(messages, self.model_params.get("model"), params, **controls)
+        messages = self._rendered(over(variables, self.namespace))
+        return *client.plan(messages, self.model_params.get("model"), params, current=current, **controls), messages
+
+    def varied(self, **model_params: Any) -> LLMCall:
+        """The same prompt with other parameters over its own; a new object without an answer."""
+        other = copy.copy(self)
+        other.model_params = {**self.model_params, **model_params}
+        other.messages, other.model_output, other.response = [], None, None
+        return other
 
     def finish(self, response: Response) -> str | None:
         """Keep the response of a call that was prepared."""
@@ -128,12 +168,12 @@ class LLMCall:
     def _part(self, template: str, name: str) -> Template:
         folders = template_folders()
         if is_inline(template):
-            return Template(template, name=name, folders=folders)
+            return _parsed(template, name, folders)
         return Template.from_file(find_template(template, folders), folders)
 
     def _cell_messages(self, known: Mapping[str, Any]) -> list[Message]:
         folders = template_folders()
-        cell = Template(self._cell or "", folders=folders)
+        cell = _parsed(self._cell or "", "<cell>", folders)
         if self._file is None:
             return cell.render(known, **self._tokens())
         text = cell.render_text(known)
@@ -145,6 +185,23 @@ class LLMCall:
             "count": lambda text: int(count_tokens(text, model)),
             "cut": lambda text, n: session.cut(text, n, model),
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: of the notebook's variables only those that the templates name go along.
+
+        A template that includes files may name any: then all go that can.
+        """
+        return {**vars(self), "namespace": self._needed()}
+
+    def _needed(self) -> dict[str, Any]:
+        folders = template_folders()
+        given = (("<system>", self.system_template_name), ("<user>", self.user_template_name), ("<cell>", self._file))
+        parts = [self._part(text, name) for name, text in given if text is not None]
+        parts += [_parsed(self._cell, "<cell>", folders)] if self._cell is not None else []
+        if not any(part.refers for part in parts):
+            names = {n for part in parts for n in part.variables}
+            return {n: self.namespace[n] for n in names if n in self.namespace}
+        return {n: v for n, v in self.namespace.items() if not n.startswith("_") and _travels(v)}
 
     def __repr__(self) -> str:
         def short(text: str | None) -> str:

@@ -74,6 +74,7 @@ class Card:
             "asked": response.request.model,
             "usage": response.usage,
             "cost": response.cost,
+            "cost_estimated": response.cost_estimated,
             "duration": response.duration,
             "finish_reason": response.finish_reason,
             "reasoning": response.reasoning,
@@ -233,18 +234,18 @@ def dry_run_bundle(
     known = {True: "recorded: answered without a call", False: "not recorded: would be a live call", None: ""}[recorded]
     given = [f"{name} {_brief(value)}" for name, value in (params or {}).items() if value is not None]
     facts = [f for f in (model, f"{about}{total:,} tokens", money(cost, "≈ "), *given, known) if f]
-    room = _room(total, window, max_tokens, about)
-    meter = f'<meter min="0" max="{window}" value="{min(total, window)}">{escape(room)}</meter> ' if window else ""
+    words = room(total, window, max_tokens, about)
+    meter = f'<meter min="0" max="{window}" value="{min(total, window)}">{escape(words)}</meter> ' if window else ""
     html = (
         f'<article class="tlm {QUIET}" style="{_SKELETON}" aria-label="Preview of a request">'
         f'<p class="tlm-title">Dry run: nothing was sent</p>{_messages(messages, tokens, about, pieces)}'
-        + (f"<p><label>{meter}{escape(room)}</label></p>" if room else "")
+        + (f"<p><label>{meter}{escape(words)}</label></p>" if words else "")
         + "".join(f'<p class="tlm-note">note: {escape(n)}</p>' for n in notes)
         + f'<footer class="tlm-foot">{escape(" · ".join(facts))}{f"<br>key {escape(key)}" if key else ""}</footer></article>'
     )
     prompt = (f"[{heading(m, n, about)}]\n{said(m)}" for m, n in counted(messages, tokens))
     ending = ("-- " + " · ".join(facts), f"key {key}" if key else "")
-    lines = ("Dry run: nothing was sent", *prompt, room, *(f"note: {n}" for n in notes), *ending)
+    lines = ("Dry run: nothing was sent", *prompt, words, *(f"note: {n}" for n in notes), *ending)
     return pack(style() + html, markup.printable("\n".join(line for line in lines if line)))
 
 
@@ -358,7 +359,8 @@ def said(message: Message) -> str:
     return "\n".join([*lines, *(f"tool call: {c.get('name')}({c.get('arguments')})" for c in calls)]).strip("\n")
 
 
-def _room(total: int, window: int | None, max_tokens: int | None, about: str) -> str:
+def room(total: int, window: int | None, max_tokens: int | None, about: str = "") -> str:
+    """How much of a context window a prompt takes, and what is left; empty where the window is unknown."""
     if not window:
         return ""
     left = window - total
@@ -392,6 +394,9 @@ def _seconds(duration: float | None) -> str:
 
 
 def _brief(value: object) -> str:
+    """A parameter's value in few characters; 0.0 and 0 ask for the same and look the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return _cut(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False), 40)
 
 

@@ -23,6 +23,7 @@ def ask(shell: Any, chosen: Options, text: str) -> Response | None:
     """Answer one cell: show it, assign it, and return the response (``None`` for a dry run)."""
     call = make_call(shell, chosen, text)
     client, plan = call.prepare()
+    session.last_plan = plan
     if chosen.dry_run:
         show_plan(shell, plan)
         return None

@@ -1,4 +1,4 @@
-"""A command line in, text and an exit code out: ``tinyllm-magic demo | cache | models``.
+"""A command line in, text and an exit code out: ``tinyllm-magic demo | verify | cache | models``.
 
 Knows argparse and what a shell expects.
 Does not know how a notebook runs, a store is kept or a model answers.
@@ -11,12 +11,14 @@ import os
 import shutil
 import sys
 import textwrap
+import threading
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .errors import TinyLLMError
+from .facts import EMBEDDED
 
 FIRST_NOTEBOOK = "01_first_cell.ipynb"
 
@@ -44,10 +46,104 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="run the first notebook on the embedded model and show every answer")
     demo.add_argument("--folder", type=Path, default=Path("tinyllm-demo"), help="where the executed notebook goes (default: %(default)s)")
     demo.set_defaults(run=run_demo)
+    _add_verify(commands)
+    _add_cache(commands)
     named = commands.add_parser("models", help="named models; fetch the embedded model's weights")
     named.add_argument("what", nargs="?", choices=("list", "fetch"), default="list")
     named.set_defaults(run=run_models)
     return parser
+
+
+def _add_verify(commands: Any) -> None:
+    parser = commands.add_parser(
+        "verify",
+        help="run notebooks from their stores, offline, and compare every answer with the saved one",
+        description="Runs notebooks in strict replay (no key, no network) and compares the outputs of every cell with the saved ones. "
+        "Exit code: 0 all the same, 1 something differs or is missing, 2 could not run.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
+    parser.add_argument("--record", action="store_true", help="run live where an answer is missing, record it, and write the outputs")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML, too")
+    parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="notebooks side by side (default: %(default)s)")
+    parser.add_argument("--timeout", type=_positive, default=600, metavar="SECONDS", help="for each cell (default: %(default)s)")
+    parser.add_argument("--allow-errors", action="store_true", help="a cell may fail, as if all were tagged `raises-exception`")
+    parser.set_defaults(run=run_verify)
+
+
+def _add_cache(commands: Any) -> None:
+    parser = commands.add_parser(
+        "cache",
+        help="look after stores of recorded answers",
+        description="stats, list, check and tidy take stores; show takes a store and the beginnings of keys; "
+        "merge takes a store and others whose records it takes in. check exits with 1 on damaged lines.",
+    )
+    parser.add_argument("what", choices=("stats", "list", "show", "tidy", "merge", "check"))
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.set_defaults(run=run_cache)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+def run_verify(chosen: argparse.Namespace) -> int:
+    """Verify notebooks: verdicts on standard output, progress on standard error."""
+    from . import verdicts
+    from .verify import Terms, find, verify
+
+    found = find(chosen.places)
+    terms = Terms(record=chosen.record, timeout=chosen.timeout, workers=chosen.workers, allow_errors=chosen.allow_errors)
+    done: list[verdicts.NotebookVerdict] = []
+    progress = _Ticker(sys.stderr)
+    for verdict in verify(found, terms, told=progress.tell):
+        done.append(verdict)
+        progress.clear()
+        print("\n".join(verdicts.told(verdict)), flush=True)
+    if len(done) > 1:
+        bad = sum(bool(v.exit_code) for v in done)
+        print(f"{len(done)} notebooks: {len(done) - bad} fine, {bad} not")
+    if chosen.junit is not None:
+        try:
+            chosen.junit.write_bytes(verdicts.junit(done))
+        except OSError as error:
+            raise TinyLLMError(f"{chosen.junit} cannot be written: {error.strerror}") from error
+    return verdicts.exit_code(done)
+
+
+class _Ticker:
+    """Progress lines: one that overwrites itself in a terminal, else one for each notebook."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out, self._seen = out, set[str]()
+        self._lock = threading.Lock()
+
+    def tell(self, line: str) -> None:
+        """Show how far a notebook has come."""
+        with self._lock:
+            name = line.partition(":")[0]
+            if self._out.isatty():
+                self._out.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
+            elif name not in self._seen:
+                self._seen.add(name)
+                self._out.write(f"running {name} …\n")
+            self._out.flush()
+
+    def clear(self) -> None:
+        """Make room for a line that stays."""
+        if self._out.isatty():
+            self._out.write("\r\x1b[K")
+            self._out.flush()
+
+
+def run_cache(chosen: argparse.Namespace) -> int:
+    """Do one thing to a store, or to several."""
+    from . import shelves
+
+    lines, code = shelves.DOES[chosen.what]([*chosen.files])
+    print("\n".join(lines))
+    return code
 
 
 def run_demo(chosen: argparse.Namespace) -> int:
@@ -62,14 +158,15 @@ def run_demo(chosen: argparse.Namespace) -> int:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     store = folder / f"{Path(FIRST_NOTEBOOK).stem}.llm.jsonl"
-    environ = {"TINYLLM_API_TYPE": "local", "TINYLLM_MODEL": "", "TINYLLM_MODE": "refresh", "TINYLLM_STORE": str(store.absolute())}
+    store.unlink(missing_ok=True)  # the demonstration is live, every time
+    environ = {"TINYLLM_API_TYPE": "local", "TINYLLM_MODEL": EMBEDDED, "TINYLLM_MODE": "auto", "TINYLLM_STORE": str(store.absolute())}
     print(f"Running {FIRST_NOTEBOOK} on a model inside this machine: no key, no network.\n")
     _tell_markdown(notebook.cells, -1)
     try:
         runs.execute(
             notebook,
             folder,
-            environ,
+            {**os.environ, **environ},
             started=lambda _index, cell: print(_framed(cell.source), flush=True),
             finished=lambda index, cell: _tell_outputs(notebook.cells, index, cell),
         )

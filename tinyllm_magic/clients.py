@@ -6,32 +6,38 @@ Does not know templates, the notebook, or which session it serves: that is hande
 
 from __future__ import annotations
 
+import copy
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from . import models
 from .answers import Answer, Chunk, Provider, Response
 from .cache import Recorded, Store
-from .errors import OptionError
+from .errors import OptionError, ProviderError
 from .messages import Message, Request
 from .models import Endpoint, Route
+from .pacing import Paced
 from .plans import Plan, embedding_plan, make_plan
 from .providers import openai as vendor
-from .providers.echo import EchoProvider
 from .relays import Degraded, Estimated, Limited, Retried
 from .settings import Settings
+
+logger = logging.getLogger("tinyllm_magic")
 
 
 @functools.cache
 def version() -> str:
     """This package's version, as its installation tells it."""
+    from importlib import metadata  # it costs more than loading the extension
+
     try:
         return metadata.version("tinyllm-magic")
     except metadata.PackageNotFoundError:
@@ -71,13 +77,17 @@ class Surroundings(Protocol):
         """The client of an endpoint."""
         ...
 
-    def admit(self, plan: Plan) -> None:
-        """Raise ``BudgetError`` where the call would pass the budget."""
+    def admit(self, plan: Plan) -> float:
+        """Reserve what the call can cost and return it; raise ``BudgetError`` where it would pass the budget."""
         ...
 
-    def observe(self, plan: Plan, outcome: Response | BaseException) -> None:
-        """Take note of how a call ended."""
+    def observe(self, plan: Plan, outcome: Response | BaseException, held: float) -> None:
+        """Take note of how a call ended; ``held`` is what was reserved for it."""
         ...
+
+
+_under_way: ContextVar[tuple[OpenAIClient, Endpoint] | None] = ContextVar("tinyllm_magic_endpoint", default=None)
+"""The client that is sending in this context, and where to: many threads may share one client."""
 
 
 class OpenAIClient:
@@ -90,6 +100,8 @@ class OpenAIClient:
     """
 
     api_type = "openai"
+    none_on_failure = False
+    """The seeds' way, to be switched on by hand: ``send_message`` logs a failure and returns ``None``."""
     default_surroundings: ClassVar[Surroundings | None] = None
     """The session of this process, handed in by the room that keeps it."""
 
@@ -106,10 +118,9 @@ class OpenAIClient:
         self.routes_by_model = False
         """True for the session's own clients: a model's name may lead to another client."""
         self._cache_api_calls, self._cache_file_name = cache_api_calls, cache_file_name
-        self._own_store: Store | None = None
-        self._client: Any = None
-        self._connected: tuple[Endpoint, str] | None = None
-        self._wanted: Endpoint | None = route.endpoint if route else None
+        self._given: Any = None
+        self._connected: dict[Endpoint, tuple[str, Any]] = {}
+        self._connecting: list[Any] | None = None
         self._lock = threading.RLock()
 
     # -- the public calls ------------------------------------------------------------------
@@ -152,18 +163,27 @@ class OpenAIClient:
         named |= {"timeout": timeout, "max_attempts": max_attempts, "waiting_time": waiting_time}
         named |= {"exponential_backoff_factor": exponential_backoff_factor, **params}
         client, plan = self.plan(current_messages, model, named, call=call, mode=mode, sample=sample)
-        return client.answer(plan).to_dict()
+        try:
+            return client.answer(plan).to_dict()
+        except ProviderError as error:
+            if not self.none_on_failure:
+                raise
+            logger.error("no answer: %s", error)  # noqa: TRY400  # the message says it all, as in the seeds
+            return None  # type: ignore[return-value]  # who switches the seeds' way on expects it
 
     def get_embedding(self, text: str | list[str], model: str | None = None) -> Any:
         """The embedding of a text (a list of floats), or of a list of texts (a list of such lists).
 
-        Retried and recorded like any other call.
+        ``model`` (default: EMBEDDING_MODEL) is a named model or an id of the vendor that answers
+        now. Retried and recorded like any other call.
         """
         around = self._around()
         current = around.settings()
-        client, route = self._routed(None, around, current)
+        asked = model or str(current.embedding_model)
+        named = asked if asked in current.models else None
+        client, route = self._routed(named, around, current)
         texts = [text] if isinstance(text, str) else list(text)
-        route = replace(route, model=model or current.embedding_model)
+        route = route if named else replace(route, model=asked)
         plan = embedding_plan(texts, route, current, mode=client.recording(around, current, None))
         vectors = [list(v) for v in client.answer(plan).record.answer.embeddings]
         return vectors[0] if isinstance(text, str) else vectors
@@ -190,16 +210,16 @@ class OpenAIClient:
         """The answer in pieces, recorded or live; the last piece carries the record."""
         around = self._around()
         current = around.settings()
-        last: Chunk | None = None
+        last, held = Chunk(), [0.0]
         try:
-            for chunk in self._composed(plan, around, current).send(plan.request):
-                last = chunk
-                yield chunk
+            for last in self._composed(plan, around, current, held).send(plan.request):
+                yield last
+            if last.record is None:
+                raise RuntimeError("the recording provider ended without a record")
         except BaseException as error:
-            around.observe(plan, error)
+            around.observe(plan, error, sum(held))
             raise
-        if last is not None and last.record is not None:
-            around.observe(plan, Response(plan.request, last.record, last.source))
+        around.observe(plan, Response(plan.request, last.record, last.source), sum(held))
 
     def answer(self, plan: Plan) -> Response:
         """The whole answer."""
@@ -207,30 +227,62 @@ class OpenAIClient:
         for chunk in self.stream(plan):  # noqa: B007  # the last one counts
             pass
         if chunk.record is None:
-            raise RuntimeError("the recording provider ended without a record")
+            raise RuntimeError("the stream ended without a record")
         return Response(plan.request, chunk.record, chunk.source)
 
     # -- what subclasses change ------------------------------------------------------------
 
     @property
+    def endpoint(self) -> Endpoint:
+        """Where the call under way goes, else where one would go now."""
+        mine = _under_way.get()
+        if mine is not None and mine[0] is self:
+            return mine[1]
+        around = self._around()
+        return self._routed(None, around, around.settings())[1].endpoint
+
+    @property
     def client(self) -> Any:
         """The SDK's client, built when it is first needed: the key is looked up here, not before."""
+        if self._given is not None:
+            return self._given
+        endpoint = self.endpoint
+        mark = vendor.key_mark(endpoint, os.environ)
         with self._lock:
-            endpoint = self._wanted or self._routed(None, self._around(), self._around().settings())[1].endpoint
-            mark = (endpoint, vendor.key_mark(endpoint, os.environ))
-            if self._client is None or self._connected != mark:
-                self._wanted, self._connected = endpoint, mark
-                self._setup_from_config()
-            return self._client
+            known = self._connected.get(endpoint)
+            if known is None or known[0] != mark:
+                known = self._connected[endpoint] = (mark, self._connect(endpoint))
+            return known[1]
 
     @client.setter
     def client(self, value: Any) -> None:  # documented at the getter
-        self._client = value
+        with self._lock:
+            if self._connecting is None:
+                self._given = value
+            else:
+                self._connecting.append(value)
+
+    def _connect(self, endpoint: Endpoint) -> Any:
+        """What ``_setup_from_config`` assigns to ``self.client`` for an endpoint."""
+        self._connecting = []
+        try:
+            with self._towards(endpoint):
+                self._setup_from_config()
+            return self._connecting[-1] if self._connecting else None
+        finally:
+            self._connecting = None
+
+    @contextmanager
+    def _towards(self, endpoint: Endpoint) -> Iterator[None]:
+        token = _under_way.set((self, endpoint))
+        try:
+            yield
+        finally:
+            _under_way.reset(token)
 
     def _setup_from_config(self) -> None:
-        """Assign ``self.client``, the SDK's client for the endpoint that holds now."""
-        if self._wanted is not None:
-            self.client = vendor.connect(self._wanted, environ=os.environ, timeout=None)
+        """Assign ``self.client``, the SDK's client for ``self.endpoint``."""
+        self.client = vendor.connect(self.endpoint, environ=os.environ, timeout=None)
 
     def _raw_model_call(self, model: str, chat_api_params: dict[str, Any]) -> Any:
         """Send one request and return what the SDK returns; ``chat_api_params`` belongs to this attempt alone."""
@@ -250,13 +302,17 @@ class OpenAIClient:
         if plan.transport is not None:
             transport = plan.transport
             return vendor.OpenAIProvider(lambda _model, params: transport(**params), stream=False, timeout=plan.timeout)
-        self._wanted = plan.route.endpoint
         extracts = "_raw_model_response_extractor" in overridden(type(self))
+
+        def towards(send: Callable[..., Any], *args: Any) -> Any:
+            with self._towards(plan.route.endpoint):
+                return send(*args)
+
         return vendor.OpenAIProvider(
-            self._raw_model_call,
+            partial(towards, self._raw_model_call),
             self._raw_model_response_extractor if extracts else None,
             stream=not extracts,
-            embed=self._raw_embedding_model_call,
+            embed=partial(towards, self._raw_embedding_model_call),
             timeout=plan.timeout,
         )
 
@@ -272,7 +328,12 @@ class OpenAIClient:
         """Turn this client's recording on or off; a path given here wins over every setting."""
         self._cache_api_calls = cache_api_calls
         self._cache_file_name = cache_file_name or self._cache_file_name
-        self._own_store = None
+
+    def pinned_to(self, route: Route) -> Self:
+        """A twin of this client that serves one endpoint and model; they share their connections."""
+        twin = copy.copy(self)
+        twin.pinned, twin.routes_by_model = route, False
+        return twin
 
     # -- inside ----------------------------------------------------------------------------
 
@@ -286,16 +347,15 @@ class OpenAIClient:
 
     def recording(self, around: Surroundings, current: Settings, asked: str | None) -> Any:
         """The recording mode of a call: what it asks for, this client's own choice, else the session's."""
-        if asked is None and self._cache_api_calls is not None and current.origin("mode") != "override":
-            asked = "auto" if self._cache_api_calls else "off"
-        return around.mode(current if asked is None else current.over({"mode": asked}, "the call"))
+        if asked is not None:
+            return around.mode(current.over({"mode": asked}, "the call"))
+        if self._cache_api_calls is not None and current.origin("mode") != "override":
+            current = current.over({"cache_api_calls": self._cache_api_calls}, "the client")
+        return around.mode(current)
 
     def _store(self, around: Surroundings, current: Settings) -> Store | None:
-        if self._cache_file_name is None:
-            return around.store(current)
-        if self._own_store is None:
-            self._own_store = Store(self._cache_file_name)
-        return self._own_store
+        own = self._cache_file_name
+        return around.store(current if own is None else current.over({"cache_file_name": own}, "the client"))
 
     def _routed(self, model: str | None, around: Surroundings, current: Settings) -> tuple[OpenAIClient, Route]:
         """The client and route of a model's name: the session's clients send elsewhere what belongs elsewhere."""
@@ -307,10 +367,11 @@ class OpenAIClient:
         route = around.route(model, current.over({"api_type": self.api_type}, "client"))
         return (self if route.endpoint.api_type == self.api_type else around.client_for(route)), route
 
-    def _composed(self, plan: Plan, around: Surroundings, current: Settings) -> Recorded:
+    def _composed(self, plan: Plan, around: Surroundings, current: Settings, held: list[float]) -> Recorded:
         def live() -> Provider:
-            around.admit(plan)
-            inner = Limited(self.provider(plan), partial(around.slot, current))
+            held.append(around.admit(plan))
+            inner: Provider = Limited(self.provider(plan), partial(around.slot, current))
+            inner = inner if plan.pace is None else Paced(inner, plan.pace, plan.policy)
             counted = Estimated(Degraded(inner, around.unsupported), models.estimate_usage)
             return Retried(counted, plan.policy)
 
@@ -328,39 +389,3 @@ class OpenAIClient:
 def overridden(kind: type[OpenAIClient]) -> set[str]:
     """The names that a subclass defines anew."""
     return {name for c in kind.__mro__[: kind.__mro__.index(OpenAIClient)] for name in vars(c)}
-
-
-class AzureClient(OpenAIClient):
-    """A client of Azure OpenAI: endpoint, key and API version from the environment; the model is the deployment."""
-
-    api_type = "azure"
-
-
-class LocalClient(OpenAIClient):
-    """The client of the embedded model, or of any GGUF file."""
-
-    api_type = "local"
-
-    def provider(self, plan: Plan) -> Provider:
-        """The engine that runs in this process."""
-        from .providers.local import LocalProvider
-
-        return LocalProvider(plan.route.endpoint.path, timeout=plan.timeout, progress=self._around().progress)
-
-
-class EchoClient(OpenAIClient):
-    """The client of the echo provider, which a script may drive."""
-
-    api_type = "echo"
-
-    def __init__(self, *args: Any, script: Iterable[Any] = (), **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.echo = EchoProvider(script)
-
-    def provider(self, plan: Plan) -> Provider:  # noqa: ARG002  # the same for every plan
-        """The echo, or its script."""
-        return self.echo
-
-
-CLIENTS: Mapping[str, type[OpenAIClient]] = {c.api_type: c for c in (OpenAIClient, AzureClient, LocalClient, EchoClient)}
-"""The built-in client classes by API type."""

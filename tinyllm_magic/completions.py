@@ -1,7 +1,7 @@
 """What stands before the cursor in, matching words out: tab completion for the magics.
 
 Knows IPython's matcher protocol, the options, the settings and where a template expression begins.
-Does not know how a call is made or shown.
+Does not know how a call is made or shown; the rooms it asks are imported when a name is completed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .options import FLAGS, FORMATS, MODES
-from .sessions import session
-from .settings import SETTINGS
 
 _CELL = re.compile(r"\A\s*%{1,2}llm(?=\s|\Z)")
 _LINE = re.compile(r"(?:\A|=)\s*%(llm(?:_\w+)?)\s+(.*)\Z", re.DOTALL)
@@ -46,6 +44,8 @@ def _words(magic: str, before: str, fragment: str) -> list[str]:
     """The words that may stand after ``before`` on the line of a magic."""
     previous = before.rsplit(maxsplit=1)[-1] if before.split() else ""
     if magic == "llm_config":
+        from .settings import SETTINGS
+
         return [f"{s.name}=" for s in SETTINGS.values()] + ["--reset", "trust"]
     if magic == "llm_cache":
         return list(MODES) if previous == "mode" else list(_CACHE_WORDS)
@@ -64,7 +64,8 @@ def _words(magic: str, before: str, fragment: str) -> list[str]:
 
 def model_names() -> list[str]:
     """Named models, models of this session's history, and the embedded model."""
-    from .models import EMBEDDED
+    from .facts import EMBEDDED
+    from .sessions import session
 
     current = session.settings()
     seen = [e.plan.request.model for e in session.history]

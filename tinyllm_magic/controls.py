@@ -55,9 +55,9 @@ def force_api_type(api_type: str | None) -> Override:
 def force_api_cache(cache_api_calls: bool | None, cache_file_name: str | None = None) -> Override:
     """Turn recording on or off for present and later clients, other settings stay; ``None`` takes earlier calls back."""
     if cache_api_calls is None:
-        _undo("mode")
+        _undo("cache_api_calls")
         return session.override()
-    values: dict[str, Any] = {"mode": "auto" if cache_api_calls else "off"}
+    values: dict[str, Any] = {"cache_api_calls": cache_api_calls}
     return session.override(**values, **({"cache_file_name": cache_file_name} if cache_file_name else {}))
 
 
@@ -143,7 +143,7 @@ class ModelManager(ModelTable):
 
         ``timeout`` (seconds, 120 by default) and ``max_retries`` come from the model, else from the top level.
         """
-        route = self.route(model_name)
+        route = self.route(model_name, registered=tuple(session.registered))
         name = route.name or route.model
         if name not in self.clients:
             self.clients[name] = session.client_at(route)

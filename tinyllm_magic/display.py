@@ -51,6 +51,7 @@ __all__ = [
     "plain",
     "provenance",
     "show",
+    "show_live",
     "style",
     "table_bundle",
     "view_for",
@@ -182,6 +183,16 @@ def show(data: Bundle, shell: Any) -> None:
     from IPython.display import display
 
     display(data, raw=True)  # type: ignore[no-untyped-call]  # IPython's
+
+
+def show_live(widget: Any, shell: Any) -> None:
+    """Show a live widget, or in a terminal its text twin."""
+    if is_terminal(shell):
+        write(f"{widget!r}\n")
+        return
+    from IPython.display import display
+
+    display(widget)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def write(text: str, out: TextIO | None = None) -> None:

@@ -151,6 +151,7 @@ class ReplayMiss(StoreError):
 class BudgetError(TinyLLMError):
     """A call that would pass the session's budget was not sent; amounts are in US dollars."""
 
+    hint = "Raise it with `%llm_usage --budget USD`, lower max_tokens, or choose another model."
     budget: float | None = None
     spent: float | None = None
 
@@ -207,6 +208,7 @@ class ContentFilterError(InvalidRequestError):
 class UnsupportedError(InvalidRequestError):
     """The model does not take a feature that was sent; ``feature`` names it."""
 
+    hint = "Leave it out, choose another model with `-m`, or list it under `refuses` in a named model's table."
     feature: str | None = None
 
 

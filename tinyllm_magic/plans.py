@@ -15,6 +15,7 @@ from .cache import Mode
 from .errors import MessageError, OptionError, near, suggest
 from .messages import Message, Request, to_messages
 from .models import Route
+from .pacing import Pacer
 from .providers import openai as vendor
 from .relays import Policy
 from .settings import Settings
@@ -34,6 +35,8 @@ class Plan:
     timeout: float | None
     notes: tuple[str, ...] = ()
     transport: Callable[..., Any] | None = field(default=None, repr=False)
+    pace: Pacer | None = field(default=None, repr=False, compare=False)
+    """The gate of the pool that this call belongs to, if any."""
 
 
 def make_plan(

@@ -79,7 +79,7 @@ class Template:
         try:
             tree = environment.parse(source, name, name)
             refers = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-            self._refers = any(tree.find(kind) for kind in refers)
+            self.refers = any(tree.find(kind) for kind in refers)
             self._names = {n.name for n in tree.find_all(nodes.Name)} | {n.name for n in tree.find_all(nodes.NSRef)}
             self._bound = {n.name for n in tree.find_all(nodes.Name) if n.ctx != "load"}
             self._compiled = environment.template_class.from_code(
@@ -134,7 +134,7 @@ class Template:
 
     def _run(self, variables: Mapping[str, Any], rendering: Rendering) -> str:
         # Jinja copies the mapping in loops, so it gets the names it may ask for; an included file may ask for any.
-        wanted = variables if self._refers else {n: variables[n] for n in self._names if n in variables}
+        wanted = variables if self.refers else {n: variables[n] for n in self._names if n in variables}
         known = {**self._compiled.globals, **wanted}
         token = _RENDERING.set(rendering)
         try:

@@ -16,6 +16,8 @@ from .answers import Chunk, Folder, Provider, Usage
 from .errors import ProviderError, UnsupportedError
 from .messages import Message, Request
 
+logger = logging.getLogger("tinyllm_magic")
+
 LONGEST_WAIT = 60.0  # seconds between two attempts, however the factor grows
 LONGEST_RETRY_AFTER = 300.0  # a provider that asks for a longer wait is not waited for
 
@@ -65,7 +67,7 @@ class Retried:
                         causes.append(error)
                         raise
         except ProviderError as error:
-            raise _gave_up(error, causes) from (error.__cause__ or error)
+            raise _gave_up(error, causes) from error.__cause__  # the SDK's error, as it stands
 
 
 def _quiet_stamina() -> None:
@@ -91,6 +93,9 @@ def _gave_up(error: ProviderError, causes: list[ProviderError]) -> ProviderError
     if len(causes) > 1:
         first = f"; the first failure was: {causes[0].message}" if causes[0].message != error.message else ""
         error.args = (f"gave up after {len(causes)} attempts: {error.message}{first}",)
+    wait = getattr(error, "retry_after", None)
+    if wait is not None and wait > LONGEST_RETRY_AFTER:
+        error.hint = f"The provider asks to wait {wait:.0f} s; try again then, or choose another model with `-m`."
     return error
 
 
@@ -113,6 +118,7 @@ class Degraded:
             if feature not in ("tools", "response_format") or not getattr(request, feature):
                 raise
             self.unsupported.add((request.provider, request.model, feature))
+            logger.warning("%s (%s)", _left_out(feature, request), error.message)
             yield Chunk(restart=True, note=_left_out(feature, request))
             yield from self.provider.send(_without(request, feature))
 

@@ -15,8 +15,9 @@ from . import display, models
 from .checks import is_secret, without_login
 from .display import Bundle, Card
 from .errors import OptionError
+from .ledger import Total
 from .messages import Message
-from .sessions import Total, session
+from .sessions import session
 from .settings import SETTINGS, Settings
 
 
@@ -74,12 +75,12 @@ def models_table() -> Bundle:
 
 def usage_table() -> Bundle:
     """Tokens and cost by model: live against recorded, spent against saved."""
-    rows = [_usage_row(model, total) for model, total in session.totals.items()]
+    rows = [_usage_row(model, total) for model, total in session.ledger.totals.items()]
     if len(rows) > 1:
-        rows.append(_usage_row("all", _sum(list(session.totals.values()))))
+        rows.append(_usage_row("all", _sum(list(session.ledger.totals.values()))))
     columns = ("model", "live calls", "recorded", "failed", "tokens in / out", "spent", "saved tokens", "saved")
-    budget = f"; budget {money(session.budget)}" if session.budget is not None else ""
-    return display.table_bundle("Usage", columns, rows, caption=f"this session spent ≈ {money(session.spent)}{budget}")
+    budget = f"; budget {money(session.ledger.budget)}" if session.ledger.budget is not None else ""
+    return display.table_bundle("Usage", columns, rows, caption=f"this session spent ≈ {money(session.ledger.spent)}{budget}")
 
 
 def _usage_row(model: str, total: Total) -> tuple[str, ...]:
@@ -91,9 +92,9 @@ def _usage_row(model: str, total: Total) -> tuple[str, ...]:
         str(total.recorded),
         str(total.failed),
         f"{mark}{total.usage.prompt_tokens:,} / {total.usage.completion_tokens:,}",
-        (money(total.cost) if total.cost or not total.unpriced else "") + unknown,
+        (f"{'≈ ' if total.estimated else ''}{money(total.cost)}" if total.cost else "") + unknown,
         f"{total.saved_usage.total_tokens:,}",
-        money(total.saved),
+        money(total.saved) if total.saved else "",
     )
 
 
@@ -102,6 +103,7 @@ def _sum(totals: list[Total]) -> Total:
     for total in totals:
         for name in ("live", "recorded", "failed", "usage", "saved_usage", "cost", "saved", "unpriced"):
             setattr(result, name, getattr(result, name) + getattr(total, name))
+        result.estimated = result.estimated or total.estimated
     return result
 
 

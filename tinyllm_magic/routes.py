@@ -37,7 +37,7 @@ class Endpoint:
     holds the key (``None``: the vendor's own names); ``identity`` stands for the address in keys;
     ``path`` is a GGUF file; ``timeout`` is in seconds. ``trusted`` is false where a file of a
     folder that the user has not trusted names an address beyond loopback: such an endpoint gets
-    no key from the environment.
+    no key, neither from the environment nor from a file.
     """
 
     api_type: str
@@ -60,7 +60,7 @@ class Endpoint:
         """
         if self.identity:
             return self.identity
-        url = re.sub("(?<=//)[^/@]*@", "", self.base_url or "").rstrip("/")  # a password in a URL is a key
+        url = _without_login(self.base_url)
         if self.api_type in _HERE or not url or (self.api_type, url) == ("openai", _VENDOR_URL):
             return self.api_type
         return f"{self.api_type}:{url}"
@@ -265,7 +265,7 @@ def _remembered(now: _Situation) -> Route:
         url = str(now.memory.get("endpoint") or "") or None
         usual = _endpoint(now, kind)
         chosen = kind != "azure" and now.chosen_url  # what the user sets by hand comes before the header
-        ours = chosen or url == usual.base_url
+        ours = chosen or _without_login(url) == _without_login(usual.base_url)
         safe = url is None or is_loopback(url) or now.store_trusted
         endpoint = usual if ours else replace(usual, base_url=url, trusted=safe)
     return _with_memory(_route(endpoint, model, "no model is named, and the store remembers this one"))
@@ -273,7 +273,7 @@ def _remembered(now: _Situation) -> Route:
 
 def _with_memory(route: Route) -> Route:
     endpoint = route.endpoint
-    return replace(route, memory={"api_type": endpoint.api_type, "model": route.model, "endpoint": endpoint.base_url})
+    return replace(route, memory={"api_type": endpoint.api_type, "model": route.model, "endpoint": _without_login(endpoint.base_url) or None})
 
 
 def _route(
@@ -318,6 +318,11 @@ def _number(table: Mapping[str, Any], key: str, kind: type[int | float]) -> Any:
         raise ConfigError(f"{key} = {value!r} of a named model is no number", key=key) from error
 
 
+def _without_login(url: str | None) -> str:
+    """An address without a slash at its end and without a password: that is a key."""
+    return re.sub("(?<=//)[^/@]*@", "", url or "").rstrip("/")
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine.
 
@@ -335,11 +340,11 @@ def key_state(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
     """Whether the key for an endpoint is there, in words that never show it."""
     if endpoint.api_type in _HERE:
         return "not needed"
-    if endpoint.api_key:
-        return "given"
     nearby = is_loopback(endpoint.base_url or "")
     if not endpoint.trusted and not nearby:
         return "not sent: this folder is not trusted"
+    if endpoint.api_key:
+        return "given"
     names = (endpoint.api_key_env,) if endpoint.api_key_env else _KEY_NAMES.get(endpoint.api_type, _KEY_NAMES["openai"])
     found = next((n for n in names if environ.get(n, "").strip()), None)
     if found:

@@ -6,15 +6,18 @@ Does not know sessions, stores, or what the answers mean.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import MissingExtraError, TinyLLMError
 
+_RUNNING: list[Any] = []  # managers of the kernels that run now
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -40,43 +43,86 @@ def write(notebook: Any, path: Path) -> None:
     _library("nbformat").write(notebook, path)
 
 
+def write_whole(notebook: Any, path: Path) -> None:
+    """Write a notebook so that the file is either as before or complete."""
+    text = _library("nbformat").writes(notebook)
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        beside.write_text(text if text.endswith("\n") else f"{text}\n", encoding="utf-8", newline="\n")
+        with suppress(OSError):
+            beside.chmod(target.stat().st_mode)
+        beside.replace(target)
+    except OSError as error:
+        raise NotebookError(f"{path.name} cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def execute(
     notebook: Any,
     folder: Path,
     environ: Mapping[str, str],
     *,
     timeout: float = 600,
+    allow_errors: bool = False,
     started: Callable[[int, Any], None] | None = None,
     finished: Callable[[int, Any], None] | None = None,
 ) -> Any:
-    """Run all code cells in ``folder``, in place; ``timeout`` is in seconds for each cell.
+    """Run all code cells in ``folder``, in place; ``environ`` is the kernel's whole environment.
 
+    ``timeout`` is in seconds for each cell; ``allow_errors`` goes on after a cell that fails.
     ``started`` and ``finished`` are told the index of the cell and the cell. Raises
-    ``NotebookError`` for a failed or hung cell; the outputs so far are kept in the notebook.
+    ``NotebookError`` for a failed or hung cell or a dead kernel; the outputs so far are kept in the notebook.
     """
     nbclient = _library("nbclient")
+    manager = _kernel_manager()
     client = nbclient.NotebookClient(
         notebook,
+        manager,
         timeout=timeout,
-        kernel_name="python3",
+        allow_errors=allow_errors,
+        record_timing=False,
         store_widget_state=False,
+        extra_arguments=["--HistoryManager.enabled=False", "--IPKernelApp.log_level=40"],
         resources={"metadata": {"path": str(folder)}},
         on_cell_execute=lambda cell, cell_index: started(cell_index, cell) if started and cell.cell_type == "code" else None,
         on_cell_executed=lambda cell, cell_index, execute_reply: finished(cell_index, cell) if finished else None,  # noqa: ARG005
     )
+    _RUNNING.append(manager)
     try:
-        return client.execute(env={**os.environ, **environ}, extra_arguments=["--HistoryManager.enabled=False"])
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # pyzmq wants this kind, on Windows too
+            return runner.run(client.async_execute(env=dict(environ), cleanup_kc=True))
     except nbclient.exceptions.CellExecutionError as error:
         raise NotebookError(_told(error), hint="The notebook shows the whole error.") from error
     except nbclient.exceptions.CellTimeoutError as error:
         raise NotebookError(f"a cell was not finished after {timeout:g} s") from error
     except nbclient.exceptions.DeadKernelError as error:
         raise NotebookError("the kernel died") from error
+    except RuntimeError as error:
+        raise NotebookError(f"the kernel did not start: {error}") from error
+    finally:
+        _RUNNING.remove(manager)
+
+
+def stop_all() -> None:
+    """Kill the kernels that run now; the calls of ``execute`` that wait for them end with ``NotebookError``."""
+    for manager in tuple(_RUNNING):
+        process = getattr(manager.provisioner, "process", None)
+        if process is not None:
+            process.kill()
+
+
+def _kernel_manager() -> Any:
+    """A manager for kernels of this very Python, whatever kernels the user has installed."""
+    jupyter = _library("jupyter_client")
+    specs = jupyter.kernelspec.KernelSpecManager(kernel_dirs=[])
+    return jupyter.AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
 
 
 def _told(error: Any) -> str:
-    lines = [line for line in _ANSI.sub("", str(error.traceback)).splitlines() if line.strip()]
-    return f"a cell failed: {' '.join(lines[:2]) or error.ename}"
+    said = _ANSI.sub("", str(error.evalue)).strip().splitlines()
+    return f"a cell failed: {error.ename}: {said[0] if said else ''}"
 
 
 def to_html(notebook: Any) -> str:

@@ -15,22 +15,24 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from . import models, settings
-from .answers import Response, Usage
+from .answers import Response
 from .cache import Mode, Store
-from .clients import CLIENTS, AzureClient, OpenAIClient
-from .errors import BudgetError, ConfigError, StoreError
+from .clients import OpenAIClient
+from .errors import ConfigError, StoreError
+from .kinds import CLIENTS, AzureClient
+from .ledger import Ledger
 from .messages import Message
 from .models import Route, TokenCount
 from .plans import Plan
 from .providers.local import LocalProvider
 from .settings import Settings
 
-__all__ = ["AzureClient", "Entry", "OpenAIClient", "Override", "Session", "Total", "notebook_path", "session", "shell"]
+__all__ = ["AzureClient", "Entry", "OpenAIClient", "Override", "Session", "notebook_path", "session", "shell"]
 
 HISTORY_LENGTH = 1000
 REPEATS_BEFORE_HINT = 3
@@ -44,20 +46,6 @@ class Entry:
     plan: Plan
     response: Response | None = None
     error: BaseException | None = None
-
-
-@dataclass
-class Total:
-    """What one model has been asked in this session; costs are US dollars, ``unpriced`` counts calls of unknown price."""
-
-    live: int = 0
-    recorded: int = 0
-    failed: int = 0
-    usage: Usage = field(default_factory=Usage)
-    saved_usage: Usage = field(default_factory=Usage)
-    cost: float = 0.0
-    saved: float = 0.0
-    unpriced: int = 0
 
 
 class Override:
@@ -93,8 +81,9 @@ class Session:
         self.overrides: list[Override] = []
         self.unsupported: set[tuple[str, str, str]] = set()
         self.history: deque[Entry] = deque(maxlen=HISTORY_LENGTH)
-        self.totals: dict[str, Total] = {}
-        self.budget: float | None = None
+        self.last_plan: Plan | None = None
+        self.panel: Any = None
+        self.ledger = Ledger()
         self.progress: Callable[[str, int, int], None] | None = None
         self.notebook: Path | None = None
         self.registered: dict[str, OpenAIClient] = {}
@@ -121,6 +110,11 @@ class Session:
         checked = {found.name: value for found, value in (settings.parse(k, v, "session") for k, v in values.items())}
         with self._lock:
             self.chosen = {**self.chosen, **checked}
+
+    def forget(self, *names: str) -> None:
+        """Take back this session's choices of these settings; files and environment hold again."""
+        with self._lock:
+            self.chosen = {n: v for n, v in self.chosen.items() if n not in names}
 
     def reset(self) -> None:
         """Forget this session's choices and overrides."""
@@ -159,9 +153,10 @@ class Session:
         return self.client_for(self.route(None, self.settings()))
 
     def client_for(self, route: Route) -> OpenAIClient:
-        """The one client of an endpoint: the registered one of its API type, or one for a named model's own address."""
-        if route.name is None:
-            return self.registered[route.endpoint.api_type]
+        """The one client of an endpoint: the registered one of its API type, or a twin of it for a named model."""
+        registered = self.registered[route.endpoint.api_type]
+        if route.name is None or type(registered) not in CLIENTS.values():
+            return registered
         return self.client_at(route)
 
     def client_at(self, route: Route) -> OpenAIClient:
@@ -169,9 +164,7 @@ class Session:
         mark = (route.endpoint, route.model, tuple(sorted((k, repr(v)) for k, v in route.defaults.items())))
         with self._lock:
             if mark not in self._pool:
-                registered = self.registered.get(route.endpoint.api_type)
-                kind = type(registered) if registered is not None else OpenAIClient
-                self._pool[mark] = kind(route=route, surroundings=self)
+                self._pool[mark] = self.registered[route.endpoint.api_type].pinned_to(route)
             return self._pool[mark]
 
     def register(self, api_type: str, client: Any) -> None:
@@ -184,7 +177,9 @@ class Session:
         client.surroundings = self
         if api_type not in CLIENTS or type(client) is not CLIENTS[api_type]:
             client.api_type = api_type
-        self.registered[api_type] = client
+        with self._lock:
+            self.registered[api_type] = client
+            self._pool = {mark: twin for mark, twin in self._pool.items() if mark[0].api_type != api_type}
 
     def slot(self, current: Settings) -> AbstractContextManager[Any]:
         """A place among MAX_CONCURRENT_MODEL_CALLS; no cap where that is unset."""
@@ -280,50 +275,25 @@ class Session:
 
     # -- money and memory ----------------------------------------------------------------------
 
-    @property
-    def spent(self) -> float:
-        """US dollars that this session's live calls have cost, as far as their prices are known."""
-        return sum(t.cost for t in self.totals.values())
+    def admit(self, plan: Plan) -> float:
+        """Called before a live call: what the store should remember of the choice, and the budget.
 
-    def admit(self, plan: Plan) -> None:
-        """Called before a live call: the budget, and what the store should remember of the choice."""
+        Reserves what the call can cost at most, until ``observe`` settles it, and returns that.
+        """
         if plan.mode in (Mode.AUTO, Mode.REFRESH) and plan.route.memory:
             self.store(self.settings()).remember(**plan.route.memory)
-        if self.budget is None:
-            return
-        most = models.most_expensive(plan.request, plan.route)
-        if most is None:
-            warnings.warn(f"the price of {plan.request.model} is unknown: the budget cannot count it", stacklevel=2)
-        elif self.spent + most > self.budget:
-            raise BudgetError(
-                f"this call could cost up to ≈ ${most:.4f}; ${self.spent:.4f} of the budget of ${self.budget:.4f} is spent",
-                hint="Raise it with `%llm_usage --budget USD`, lower max_tokens, or choose another model.",
-                budget=self.budget,
-                spent=self.spent,
-            )
+        return self.ledger.reserve(plan)
 
-    def observe(self, plan: Plan, outcome: Response | BaseException) -> None:
-        """Called when a call has ended: history and totals."""
-        with self._lock:
-            total = self.totals.setdefault(plan.request.model, Total())
-            if isinstance(outcome, BaseException):
-                total.failed += 1
-                self.history.append(Entry(time.time(), plan, error=outcome))
-                return
-            self.history.append(Entry(time.time(), plan, response=outcome))
-            _count(total, outcome, free=plan.route.endpoint.api_type in ("local", "echo"))
-            if outcome.source == "recorded":
+    def observe(self, plan: Plan, outcome: Response | BaseException, held: float = 0.0) -> None:
+        """Called when a call has ended: history, totals, and what was reserved for it is free again."""
+        self.ledger.settle(plan, outcome, held)
+        if isinstance(outcome, BaseException):
+            self.history.append(Entry(time.time(), plan, error=outcome))
+            return
+        self.history.append(Entry(time.time(), plan, response=outcome))
+        if outcome.source == "recorded":
+            with self._lock:
                 self._hint_at_samples(plan, outcome.key)
-
-    def set_budget(self, dollars: float | str | None) -> None:
-        """The most that this session's live calls may cost, in US dollars; ``None`` or ``off`` lifts it."""
-        if dollars is None or str(dollars).lower() in ("off", "none"):
-            self.budget = None
-            return
-        try:
-            self.budget = float(str(dollars).lstrip("$"))
-        except ValueError:
-            raise ConfigError(f"the budget must be an amount in US dollars, not '{dollars}'", key="budget") from None
 
     def begin_cell(self) -> None:
         """A new cell starts: repetitions are counted afresh."""
@@ -340,19 +310,6 @@ class Session:
                 "to draw different answers use `%%llm -n 5` or sample=0, 1, 2 …",
                 stacklevel=2,
             )
-
-
-def _count(total: Total, response: Response, *, free: bool) -> None:
-    usage = response.usage or Usage()
-    if response.source == "recorded":
-        total.recorded += 1
-        total.saved_usage += usage
-        total.saved += response.cost or 0.0
-        return
-    total.live += 1
-    total.usage += usage
-    total.cost += response.cost or 0.0
-    total.unpriced += response.cost is None and not free
 
 
 def shell() -> Any:

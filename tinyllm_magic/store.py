@@ -190,6 +190,11 @@ class Store:
             put_in_place(self._target, [self._header()], file)
         return count
 
+    def remove_lock(self) -> None:
+        """Take the lock's empty file away, unless somebody holds it; whoever waits for it makes a new one."""
+        with contextlib.suppress(OSError, NotImplementedError), self._lock.acquire(timeout=0):
+            Path(self._lock.lock_file).unlink()
+
     def check(self) -> list[tuple[int, str]]:
         """Line number and fault of everything that is wrong with the file, every record read and its key recomputed."""
         with self._reading() as file:

@@ -15,6 +15,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from fakeserver import FakeServer
 
+IMPORT = """
+import time
+begin = time.perf_counter()
+import IPython.core.interactiveshell, ipywidgets
+print(time.perf_counter() - begin)
+"""
 M = [{"role": "user", "content": "hi"}]
 LOAD = """
 import time
@@ -40,6 +46,7 @@ def paired(ours, bare, rounds):
 
 def whole_process(code, rounds=7):
     """Median of what a fresh Python prints about itself, in seconds."""
+
     def once():
         return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])
 
@@ -50,7 +57,9 @@ def whole_process(code, rounds=7):
 def load():
     """%load_ext on top of IPython + ipywidgets, against loading an extension that is already part of IPython."""
     ours = whole_process(LOAD.format(statement='shell.run_line_magic("load_ext", "tinyllm_magic")'))
-    bare = whole_process("import time\nbegin = time.perf_counter()\nimport IPython.core.interactiveshell, ipywidgets\nprint(time.perf_counter() - begin)")
+    bare = whole_process(
+        "import time\nbegin = time.perf_counter()\nimport IPython.core.interactiveshell, ipywidgets\nprint(time.perf_counter() - begin)"
+    )
     return [("%load_ext tinyllm_magic, against importing IPython + ipywidgets", ours, bare)]
 
 
@@ -84,7 +93,12 @@ def live():
         for function in (ours, bare):
             function()
         rows = [("send_message, live, against the SDK's stream", *paired(ours, bare, 200))]
-        rows.append(("first text of a stream, against the SDK's", *paired(first_of(lambda: ours_stream(send)), first_of(lambda: sdk_stream(sdk)), 100)))
+        rows.append(
+            (
+                "first text of a stream, against the SDK's",
+                *paired(first_of(lambda: ours_stream(send)), first_of(lambda: sdk_stream(sdk)), 100),
+            )
+        )
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "TINYLLM_MODE"):
         del os.environ[name]
     return rows
@@ -105,6 +119,7 @@ def sdk_stream(sdk):
 
 def first_of(make):
     """A function that reads a stream up to its first text."""
+
     def read():
         stream = make()
         for text in stream:
@@ -174,7 +189,10 @@ def main(names):
         os.chdir(folder)
         for name in names or BENCHES:
             for what, ours, bare in BENCHES[name]():
-                print(f"| {what:<66} | {ours * 1e3:7.2f} ms | {bare * 1e3:7.2f} ms | {ours / bare:5.2f} | {(ours - bare) * 1e3:7.2f} ms |", flush=True)
+                print(
+                    f"| {what:<66} | {ours * 1e3:7.2f} ms | {bare * 1e3:7.2f} ms | {ours / bare:5.2f} | {(ours - bare) * 1e3:7.2f} ms |",
+                    flush=True,
+                )
         os.chdir("/")
 
 

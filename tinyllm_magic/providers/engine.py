@@ -251,6 +251,11 @@ def running(path: Path, window: int) -> Engine:
         return engine
 
 
+def is_running(path: Path, window: int) -> bool:
+    """Whether the engine of a file runs in this process already."""
+    return (path, window) in _house.engines
+
+
 class _House:
     """The engines of this process, one for each file and window."""
 

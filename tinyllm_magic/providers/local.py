@@ -17,7 +17,7 @@ from ..errors import BadResponseError, CallTimeoutError, ConnectionFailedError, 
 from ..files import cache_folder as settled_cache_folder
 from ..messages import Message, Request, to_messages
 from . import weights
-from .engine import BROKEN, Engine, fingerprint, refused, require, running
+from .engine import BROKEN, Engine, fingerprint, is_running, refused, require, running
 
 WINDOW = 2048
 _CHAT = "/v1/chat/completions"
@@ -57,6 +57,12 @@ class LocalProvider:
     def ready(self) -> bool:
         """Whether the first call can start at once: the weights are there, nothing to fetch."""
         return weights.find(self._given, cache_folder=self._folder()) is not None
+
+    @property
+    def started(self) -> bool:
+        """Whether the engine runs already, so that counting takes no time."""
+        found = weights.find(self._given, cache_folder=self._folder())
+        return found is not None and is_running(found.resolve(), self._window)
 
     def send(self, request: Request) -> Iterator[Chunk]:
         """Answer one chat request; closing the iterator makes the engine stop.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import ipaddress
 import math
 import os
 import re
@@ -19,12 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..answers import Chunk
 from ..errors import AuthError, CallTimeoutError, ConfigError, InvalidRequestError, TinyLLMError, UnsupportedError
 from ..messages import Request
-from ..models import Endpoint
+from ..models import Endpoint, is_loopback
 from .dialects import PARAMETERS, chat_params, known_params, to_chunks, with_facts
 from .failures import is_known, status_of, translate, unreadable
 
@@ -34,7 +32,6 @@ __all__ = [
     "OpenAIProvider",
     "chat_params",
     "connect",
-    "is_loopback",
     "key_mark",
     "known_params",
     "message_object",
@@ -45,36 +42,22 @@ __all__ = [
 VENDOR_URL = "https://api.openai.com/v1"
 _AZURE_KEYS = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY")
 _VENDOR_KEYS = ("OPENAI_API_KEY",)
-_READ = ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION")  # what connect() takes from the environment but keys
+_READ = ("AZURE_OPENAI_ENDPOINT", "OPENAI_API_VERSION")  # what connect() takes from the environment but keys
 _SALT = os.urandom(16)
 
 # -- keys and clients ---------------------------------------------------------------------------------------------
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine.
-
-    >>> is_loopback("http://127.0.0.1:8000/v1"), is_loopback("https://localhost@example.org")
-    (True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, timeout: float | None = None) -> Any:
     """An SDK client for an endpoint (``OpenAI`` or ``AzureOpenAI``) that never retries by itself.
 
     ``timeout`` is in seconds. Raises ``AuthError`` where a key is missing and ``ConfigError`` where an
-    address or version is; both name the variable. Nothing is sent.
+    address or version is; both name the variable. Nothing is sent. An endpoint of OpenAI without an
+    address means the vendor's own: whether ``OPENAI_BASE_URL`` holds was decided with the route.
     """
     environ = os.environ if environ is None else environ
     azure = endpoint.api_type == "azure"
-    url = endpoint.base_url or environ.get("AZURE_OPENAI_ENDPOINT" if azure else "OPENAI_BASE_URL") or ("" if azure else VENDOR_URL)
+    url = endpoint.base_url or (environ.get("AZURE_OPENAI_ENDPOINT") if azure else VENDOR_URL)
     if not url:
         raise ConfigError("AZURE_OPENAI_ENDPOINT is not set", key="AZURE_OPENAI_ENDPOINT", hint="Set it to https://NAME.openai.azure.com.")
     if not url.startswith(("http://", "https://")):
@@ -124,16 +107,16 @@ def _key_names(endpoint: Endpoint) -> tuple[str, ...]:
 
 def _key(endpoint: Endpoint, url: str, environ: Mapping[str, str]) -> str | Callable[[], str]:
     """The key for an endpoint, from the code or the environment; ``AuthError`` says which variable is missing."""
-    if callable(endpoint.api_key):
-        return endpoint.api_key
     azure = endpoint.api_type == "azure"
     names = _key_names(endpoint)
     shown = re.sub(r"//[^/@]*@", "//", url)  # an address may hold a password
-    if not endpoint.api_key and not endpoint.trusted and not is_loopback(url):
+    if not endpoint.trusted and not is_loopback(url):  # a key in a file is no exception: it may be the user's own file
         raise AuthError(
             f"a file in this folder names the endpoint {shown}; no key was sent there",
             hint="If you trust this folder, run `%llm_config trust` once. Recorded cells need no key.",
         )
+    if callable(endpoint.api_key):
+        return endpoint.api_key
     found = endpoint.api_key or next((environ[n] for n in names if environ.get(n, "").strip()), "")
     key = str(found).strip()
     if not key.isascii() or not key.isprintable():

@@ -1,0 +1,52 @@
+"""Plain IPython in a terminal: text as it comes, one footer line, nothing twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+IPYTHON = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor", "--HistoryManager.enabled=False"]
+
+
+def session(*lines):
+    done = subprocess.run(
+        IPYTHON,
+        input="\n".join([*lines, "exit", ""]),
+        env={**os.environ, "TINYLLM_API_TYPE": "echo", "IPYTHONDIR": str(Path("ipython").absolute())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout, done.stderr
+
+
+def test_a_line_question_is_answered_as_text():
+    out, _ = session("%load_ext tinyllm_magic", "r = %llm Are you there?", "print(r.text, r.source)")
+    assert "Are you there? live" in out
+
+
+def test_a_cell_streams_its_text_once_and_ends_with_one_footer(tmp_path):
+    script = tmp_path / "cell.ipy"
+    script.write_text("%load_ext tinyllm_magic\nget_ipython().run_cell_magic('llm', '', 'Hello terminal')\n", "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--colors=NoColor", str(script)],
+        env={**os.environ, "TINYLLM_API_TYPE": "echo", "IPYTHONDIR": str(tmp_path / "ipython")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    assert lines[0] == "Hello terminal"
+    assert lines[1].startswith("-- echo · 2 in / 2 out tokens")
+    assert lines[1].endswith("live")
+    assert len(lines) == 2
+    assert "<" not in done.stdout
+
+
+def test_an_error_is_told_in_a_few_lines_without_a_traceback():
+    out, err = session("%load_ext tinyllm_magic", "%llm {{ nope }}")
+    said = out + err
+    assert "UndefinedError: 'nope' is not defined (line 1)" in said
+    assert "Traceback (most recent call last)" not in said

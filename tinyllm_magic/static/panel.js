@@ -1,0 +1,194 @@
+// One ES module without imports. What is dragged or typed is painted at once and sent once, on `change`.
+// Everything that comes from the kernel is set as text, never as markup.
+const PARAMETERS = ["temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed"];
+const MODES = ["auto", "replay", "refresh", "off"];
+let views = 0;
+
+function make(tag, props = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), props);
+  element.append(...children);
+  return element;
+}
+
+// The notebook takes bare keys from a focused control unless the control itself says no.
+function control(tag, props, name) {
+  const element = make(tag, props);
+  element.dataset.lmSuppressShortcuts = "true";
+  if (name) element.setAttribute("aria-label", name);
+  return element;
+}
+
+function bounded(value, low, high) {
+  const least = low === null || low === undefined ? -Infinity : low;
+  const most = high === null || high === undefined ? Infinity : high;
+  return Math.min(most, Math.max(least, value));
+}
+
+function plain(value) {
+  return String(Number(Number(value).toFixed(6)));
+}
+
+function render({ model, el }) {
+  const prefix = `tlm-panel-${++views}-${Math.random().toString(36).slice(2)}`;
+  const offs = [];
+  const on = (names, paint) => {
+    for (const name of names) {
+      model.on(`change:${name}`, paint);
+      offs.push(() => model.off(`change:${name}`, paint));
+    }
+    paint();
+  };
+  const commit = (changes) => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  };
+  const origin = (name) => model.get("origins")[name] || "";
+  const root = make("fieldset", { className: "tlm tlm-panel" }, make("legend", { textContent: "Model parameters" }));
+
+  function choice(name, options, extra) {
+    const id = `${prefix}-${name}`;
+    const select = control("select", { id });
+    const note = make("span", { className: "tlm-origin", id: `${id}-note` });
+    select.setAttribute("aria-describedby", note.id);
+    root.append(make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: name }), select, note));
+    on([name, "origins", ...extra], () => {
+      const wanted = options().map(([value, label]) => `${value}\n${label}`).join("\r");
+      if (select.dataset.options !== wanted) {
+        select.replaceChildren(...options().map(([value, label]) => new Option(label, value)));
+        select.dataset.options = wanted;
+      }
+      select.value = model.get(name);
+      select.disabled = origin(name).startsWith("fixed");
+      note.textContent = origin(name);
+    });
+    select.addEventListener("change", () => commit({ [name]: select.value }));
+  }
+
+  function parameter(name) {
+    const id = `${prefix}-${name}`;
+    const number = control("input", { type: "number" }, `${name} value`);
+    const unset = control("button", { type: "button", textContent: "unset" }, `unset ${name}`);
+    const note = make("span", { className: "tlm-origin", id: `${id}-note` });
+    const spec = () => model.get("specs")[name] || {};
+    const slides = spec().to !== undefined && spec().to !== null;
+    const range = slides ? control("input", { type: "range", id }) : null;
+    const first = range || number;
+    if (!range) {
+      number.id = id;
+      number.removeAttribute("aria-label");
+    }
+    for (const one of [range, number]) one?.setAttribute("aria-describedby", note.id);
+    const row = make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: name }));
+    row.append(...[range, number, unset, note].filter(Boolean));
+    root.append(row);
+    let typing = false;
+
+    const paint = () => {
+      const { low, high, from, to, step, stride, refused, unset: without } = spec();
+      const value = model.get(name);
+      const sent = value !== null && value !== undefined;
+      row.classList.toggle("tlm-unset", !sent);
+      Object.assign(number, { min: low ?? "", max: high ?? "", step: step ?? 1 });
+      if (!typing) number.value = sent ? plain(value) : "";
+      number.placeholder = without || "not sent";
+      if (range) {
+        Object.assign(range, { min: from, max: to, step: stride });
+        range.value = sent ? value : from;
+        range.setAttribute("aria-valuetext", sent ? plain(value) : without || "not sent");
+      }
+      for (const one of [range, number, unset]) if (one) one.disabled = Boolean(refused);
+      unset.setAttribute("aria-disabled", String(!sent));
+      note.textContent = refused || (sent ? origin(name) : without || "not sent");
+    };
+    on([name, "specs", "origins"], paint);
+
+    const take = (text) => {
+      typing = false;
+      const { low, high, step } = spec();
+      const value = Number(text);
+      const empty = String(text).trim() === "";
+      if (!empty && !Number.isFinite(value)) return paint();
+      const kept = empty ? null : bounded(step === 1 ? Math.round(value) : value, low, high);
+      if (kept === model.get(name)) return paint();
+      commit({ [name]: kept });
+      paint();
+    };
+    range?.addEventListener("input", () => {
+      number.value = plain(bounded(Number(range.value), spec().low, spec().high));
+      range.setAttribute("aria-valuetext", number.value);
+      row.classList.remove("tlm-unset");
+    });
+    range?.addEventListener("change", () => take(range.value));
+    number.addEventListener("input", () => { typing = true; });
+    number.addEventListener("change", () => take(number.validity.badInput ? NaN : number.value));
+    number.addEventListener("blur", () => { if (typing) { typing = false; paint(); } });
+    unset.addEventListener("click", () => {
+      if (model.get(name) === null) return;
+      commit({ [name]: null });
+      first.focus();
+    });
+  }
+
+  choice("model", () => model.get("models").map((m) => [m.name, m.label]), ["models"]);
+  PARAMETERS.forEach(parameter);
+  choice("mode", () => [["", "default"], ...MODES.map((m) => [m, m])], []);
+
+  // The meter: one segment for each message, in the order of the words below it.
+  const bar = make("div", { className: "tlm-bar" });
+  bar.setAttribute("role", "img");
+  const words = make("p", { className: "tlm-meter-text" });
+  const parts = make("p", { className: "tlm-meter-parts" });
+  root.append(make("div", { className: "tlm-meter" }, bar, words, parts));
+  on(["meter"], () => {
+    const meter = model.get("meter");
+    const shown = meter.parts || [];
+    const used = shown.reduce((sum, part) => sum + part.tokens, 0);
+    const segments = shown.map((part, i) => {
+      const segment = make("span", { className: `tlm-part${i % 2 ? " tlm-part-odd" : ""}`, title: part.label });
+      segment.style.flexGrow = String(part.tokens);
+      return segment;
+    });
+    const room = make("span", { className: "tlm-part-room" });
+    room.style.flexGrow = String(Math.max(0, (meter.window || 0) - used));
+    bar.replaceChildren(...segments, room);
+    bar.hidden = !meter.window;
+    bar.setAttribute("aria-label", meter.text || "");
+    words.textContent = [meter.text, meter.cost].filter(Boolean).join(" · ");
+    parts.textContent = shown.map((part) => part.label).join(" · ");
+    parts.hidden = !shown.length;
+  });
+
+  const flags = control("input", { type: "text", readOnly: true, id: `${prefix}-flags`, spellcheck: false });
+  const copy = control("button", { type: "button", textContent: "copy" }, "copy the options");
+  const status = make("p", { className: "tlm-status" });
+  status.setAttribute("role", "status");
+  const caption = make("label", { htmlFor: flags.id, textContent: "in a cell" });
+  root.append(make("div", { className: "tlm-row" }, caption, flags, copy));
+  on(["flags"], () => { flags.value = model.get("flags"); });
+  flags.addEventListener("focus", () => flags.select());
+  copy.addEventListener("click", async () => {
+    flags.focus();
+    flags.select();
+    try {
+      await navigator.clipboard.writeText(flags.value);
+      status.textContent = "copied";
+    } catch {
+      status.textContent = document.execCommand("copy") ? "copied" : "selected: copy it with the keyboard";
+    }
+    copy.focus();
+  });
+
+  const reset = control("button", { type: "button", textContent: "reset" }, "reset: forget what was chosen here");
+  reset.addEventListener("click", () => {
+    // Choices made after a reset that is still under way must win over it.
+    const base = Object.fromEntries(PARAMETERS.map((name) => [name, model.get("specs")[name]?.base ?? null]));
+    commit({ ...base, model: "", mode: "", resets: model.get("resets") + 1 });
+  });
+  root.append(make("div", { className: "tlm-row tlm-last" }, reset, status));
+  on(["status"], () => { if (status.textContent !== model.get("status")) status.textContent = model.get("status"); });
+
+  el.append(root);
+  return () => { offs.forEach((off) => off()); root.remove(); };
+}
+
+export default { render };

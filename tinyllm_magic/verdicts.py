@@ -1,0 +1,137 @@
+"""What became of each cell of a notebook in, lines for a reader and JUnit XML for a machine out.
+
+Knows verdicts, exit codes, and how a failure reads in ten seconds.
+Does not know kernels, stores, or how outputs are compared.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SAME, DIFFERENT, MISSING, FAILED, NOTHING = "same", "different", "missing", "failed", "nothing to compare"
+_MOST_CELLS, _MOST_LINES, _WIDTH = 6, 14, 150
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class CellVerdict:
+    """What became of one code cell: its number (as a reader counts code cells, from 1), first line, verdict and evidence."""
+
+    number: int
+    title: str
+    verdict: str
+    lines: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether this cell is not what was saved."""
+        return self.verdict in (DIFFERENT, MISSING, FAILED)
+
+
+@dataclass(frozen=True)
+class NotebookVerdict:
+    """What became of one notebook; ``problem`` says why it could not run, ``notes`` what the reader should know."""
+
+    path: Path
+    cells: tuple[CellVerdict, ...] = ()
+    seconds: float = 0.0
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+    recorded: int | None = None
+    """With ``--record``: how many answers were recorded anew."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all the same, 1 something differs or is missing, 2 could not run."""
+        return 2 if self.problem else int(any(c.failed for c in self.cells))
+
+
+def exit_code(verdicts: Iterable[NotebookVerdict]) -> int:
+    """The exit code of several notebooks: the worst."""
+    return max((v.exit_code for v in verdicts), default=2)
+
+
+def told(verdict: NotebookVerdict) -> Iterator[str]:
+    """The lines of one notebook: the result, then the evidence."""
+    yield _headline(verdict)
+    yield from (f"    {note}" for note in verdict.notes)
+    failed = [c for c in verdict.cells if c.failed]
+    for cell in failed[:_MOST_CELLS]:
+        yield f"    cell {cell.number}: {cell.title}"
+        yield from (f"      {_cut(line)}" for line in cell.lines[:_MOST_LINES])
+    if len(failed) > _MOST_CELLS:
+        numbers = ", ".join(str(c.number) for c in failed[_MOST_CELLS:])
+        yield f"    … and {len(failed) - _MOST_CELLS} more: cells {numbers}"
+
+
+def _headline(verdict: NotebookVerdict) -> str:
+    name, seconds = verdict.path.name, f"({verdict.seconds:.1f} s)"
+    if verdict.problem:
+        return f"✗ {name}  could not run: {verdict.problem}"
+    compared = [c for c in verdict.cells if c.verdict != NOTHING]
+    if verdict.exit_code:
+        kinds = [(DIFFERENT, "differ"), (MISSING, "have no recorded answer"), (FAILED, "failed")]
+        counts = [(sum(c.verdict == kind for c in compared), words) for kind, words in kinds]
+        said = ", ".join(f"{n} of {_cells(len(compared))} {_singular(words, n)}" for n, words in counts if n)
+        return f"✗ {name}  {said} {seconds}"
+    if verdict.recorded is not None:
+        return f"● {name}  {_cells(len(verdict.cells))} run, {verdict.recorded} {_plural('answer', verdict.recorded)} recorded {seconds}"
+    if not compared:
+        return f"– {name}  nothing to compare: no cell was ever run {seconds}"
+    return f"✓ {name}  {_cells(len(compared))} the same {seconds}"
+
+
+def _singular(words: str, count: int) -> str:
+    return {"differ": "differs", "have no recorded answer": "has no recorded answer"}.get(words, words) if count == 1 else words
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _cells(count: int) -> str:
+    return f"{count} {_plural('cell', count)}"
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+
+
+def junit(verdicts: Sequence[NotebookVerdict]) -> bytes:
+    """JUnit XML: a suite for each notebook, a test case for each code cell."""
+    root = ET.Element("testsuites", name="tinyllm-magic verify")
+    for verdict in verdicts:
+        bad = sum(c.failed for c in verdict.cells)
+        skipped = sum(c.verdict == NOTHING for c in verdict.cells)
+        suite = ET.SubElement(
+            root, "testsuite", name=_legal(verdict.path.name), tests=str(len(verdict.cells) + bool(verdict.problem)), failures=str(bad),
+            errors=str(int(bool(verdict.problem))), skipped=str(skipped), time=f"{verdict.seconds:.3f}",
+        )  # fmt: skip
+        for cell in verdict.cells:
+            _case(suite, verdict, cell)
+        if verdict.problem:
+            case = ET.SubElement(suite, "testcase", classname=_legal(str(verdict.path)), name="the notebook runs")
+            ET.SubElement(case, "error", message=_legal(verdict.problem))
+    for name in ("tests", "failures", "errors", "skipped"):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    ET.indent(root)
+    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _case(suite: ET.Element, verdict: NotebookVerdict, cell: CellVerdict) -> None:
+    case = ET.SubElement(suite, "testcase", classname=_legal(str(verdict.path)), name=_legal(f"cell {cell.number}: {cell.title}"))
+    text = _legal("\n".join(cell.lines))
+    if cell.failed:
+        first = next(iter(cell.lines), "")
+        ET.SubElement(case, "failure", type=cell.verdict, message=_legal(f"{cell.verdict}: {first}")).text = text
+    elif cell.verdict == NOTHING:
+        ET.SubElement(case, "skipped", message=NOTHING)
+
+
+def _legal(text: str) -> str:
+    """Text that XML may hold."""
+    return _NOT_XML.sub("�", text)
