@@ -15,11 +15,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import ConfigError
 
 APP = "tinyllm_magic"
+_MOVERS = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA")
 _RACY_NS = 2_000_000_000  # coarsest clock of a file system (FAT): a younger file may change unseen
 _PLAIN_COMMENT = re.compile(r"\s[#;]")
 _QUOTED_OR_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'|\s[#;]')
@@ -97,21 +99,22 @@ def _without_comment(line: str) -> str:
 def user_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The user's configuration directory: ``TINYLLM_CONFIG_DIR``, or the platform's own for this package."""
     given = (os.environ if environ is None else environ).get("TINYLLM_CONFIG_DIR")
-    if given:
-        return Path(given).expanduser()
-    import platformdirs
-
-    return platformdirs.user_config_path(APP, appauthor=False)
+    return Path(given).expanduser() if given else _platform_folder("config", tuple(map(os.environ.get, _MOVERS)))
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Where weights and other replaceable files go: ``TINYLLM_CACHE_DIR``, or the platform's own."""
     given = (os.environ if environ is None else environ).get("TINYLLM_CACHE_DIR")
-    if given:
-        return Path(given).expanduser()
+    return Path(given).expanduser() if given else _platform_folder("cache", tuple(map(os.environ.get, _MOVERS)))
+
+
+@lru_cache(maxsize=8)
+def _platform_folder(kind: str, _moved: tuple[str | None, ...]) -> Path:
+    """The platform's folder for our files; asked once for each state of the variables that move it."""
     import platformdirs
 
-    return platformdirs.user_cache_path(APP, appauthor=False)
+    find = platformdirs.user_config_path if kind == "config" else platformdirs.user_cache_path
+    return find(APP, appauthor=False)
 
 
 def trusted(folder: Path | str, *, user_folder: Path | None = None) -> bool:
