@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from htmlaudit import ATTACKS, Page
 
-from tinyllm_magic import cards, errors
+from tinyllm_magic import cards, errors, previews
 from tinyllm_magic.answers import Answer, Record, Response, ToolCall, Usage
 from tinyllm_magic.cards import Card, Entry, bundle, plain
 from tinyllm_magic.messages import Message, Request
@@ -60,7 +60,7 @@ def test_no_table_preview_or_history_lets_an_attack_run_or_load(attack):
     shown = [
         cards.table_bundle(attack, [attack], [[attack]], caption=attack),
         cards.history_bundle([Entry(attack, attack, Card(attack, model=attack))], title=attack),
-        cards.dry_run_bundle(
+        previews.dry_run_bundle(
             [Message("user", attack)], [3], window=10, model=attack, params={attack: attack}, key=attack, pieces=[[attack] * 2],
             notes=[attack],
         ),
@@ -186,7 +186,7 @@ def test_the_plain_twin_has_no_control_characters():
 
 
 def test_a_preview_shows_messages_tokens_window_cost_and_key():
-    data = cards.dry_run_bundle(
+    data = previews.dry_run_bundle(
         [Message("system", "Be brief"), Message("user", "Why?")], [3, 5], total=12, window=100, max_tokens=95, cost=0.001, model="m",
         params={"temperature": 0}, key="k1:abc", recorded=False, pieces=[None, ["Wh", "y?"]], notes=["a note"],
     )  # fmt: skip

@@ -10,7 +10,8 @@ import pytest
 import tinyllm_magic
 
 SURFACE = (
-    "LLMCall call_llm count_tokens Request Response Message Usage client register_client OpenAIClient AzureClient ModelManager "
+    "LLMCall call_llm map_rows compare count_tokens Request Response Message Usage client "
+    "register_client OpenAIClient AzureClient ModelManager "
     "Settings read_config_file config default override force_api_type force_api_cache force_default_value Store Mode session errors"
 )
 

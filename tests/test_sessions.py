@@ -57,8 +57,7 @@ def test_in_a_plain_script_nothing_is_recorded_unless_asked(monkeypatch):
 
 def test_the_store_remembers_what_keys_chose_so_that_a_reader_without_them_asks_the_same(monkeypatch):
     header = {"format": "tinyllm_magic store", "version": 1, "api_type": "openai", "model": "gpt-4o-mini", "endpoint": None}
-    Path("session.llm.jsonl").write_text(json.dumps(header) + "
-", "utf-8")
+    Path("session.llm.jsonl").write_text(json.dumps(header) + "\n", "utf-8")
     with session.override(mode="auto"):
         route = session.route(None, session.settings())
     assert (route.endpoint.provider, route.model) == ("openai", "gpt-4o-mini")

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 _ROOMS = {
     "answers": ("Response", "Usage"),
+    "batch": ("compare", "map_rows"),
     "cache": ("Mode", "Store"),
     "call": ("LLMCall", "call_llm"),
     "controls": (
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from . import errors as errors
     from .answers import Response as Response
     from .answers import Usage as Usage
+    from .batch import compare as compare
+    from .batch import map_rows as map_rows
     from .cache import Mode as Mode
     from .cache import Store as Store
     from .call import LLMCall as LLMCall

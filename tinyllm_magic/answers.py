@@ -319,7 +319,7 @@ def extract_json(text: str) -> Any:
 
 
 def sanitize_dict(value: Any) -> Any:
-    """A value as plain JSON data: text without lone surrogates, keys as text, tuples as lists.
+    r"""A value as plain JSON data: text without lone surrogates, keys as text, tuples as lists.
 
     Raises ``NoJSONError`` (a ``ValueError``) for what JSON cannot hold and for more than 100 levels.
 

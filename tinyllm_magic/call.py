@@ -224,6 +224,9 @@ def call_llm(
     ``usr_prompt`` is a text or any iterable of messages, ``config`` what ``ModelManager`` takes.
     Where a model takes no tools, it is asked once more without them. Raises ``ConfigError``
     (a ``ValueError``) for the configuration and ``ProviderError``, with the SDK's error as its cause.
+
+    >>> call_llm("small", "Hello", {"models": {"small": {"provider": "echo"}}}).content
+    'Hello'
     """
     manager = ModelManager(config)
     chosen = manager.create_client(model)

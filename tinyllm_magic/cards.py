@@ -19,13 +19,15 @@ from typing import Any
 
 from . import markup
 from .answers import Response, ToolCall, Usage
+from .contrasts import contrast_html
 from .markup import QUIET, escape
 from .messages import Message
 
 Bundle = dict[str, str]
 _STATES = ("streaming", "done", "stopped", "error")
 # An untrusted notebook drops style sheets, and styles with var(): this much of a card stays.
-_SKELETON = "border-left:3px solid;padding:.5em .9em;margin:.3em 0"
+SKELETON = "border-left:3px solid;padding:.5em .9em;margin:.3em 0"
+_GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(19em,100%),1fr));gap:.6em;align-items:start"
 _ENDINGS = {"length": "cut at max_tokens", "content_filter": "cut by the content filter"}
 _USUAL_ENDINGS = ("stop", "tool_calls", "function_call", None, "")
 _LONG_LINES, _LONG_TEXT = 60, 6000
@@ -106,7 +108,7 @@ class Card:
         """What the footer says before the badge; what is not known is left out."""
         model = f"{self.model} (asked for {self.asked})" if self.model and self.asked not in ("", self.model) else self.model or self.asked
         about = "≈ " if self.cost_estimated or (self.usage is not None and self.usage.estimated) else ""
-        params = (f"{name} {_brief(value)}" for name, value in self.params.items() if value is not None)
+        params = (f"{name} {brief(value)}" for name, value in self.params.items() if value is not None)
         return tuple(f for f in (model, _tokens(self.usage), money(self.cost, about), _seconds(self.duration), *params, self.ending) if f)
 
     @property
@@ -128,7 +130,7 @@ class Card:
 
 def bundle(card: Card) -> Bundle:
     """The MIME bundle of a card: ``text/html`` and ``text/plain``."""
-    return pack(style() + article(card, _body_of(card), _reasoning_of(card)), plain(card))
+    return pack(style() + whole(card), plain(card))
 
 
 def plain(card: Card) -> str:
@@ -170,16 +172,28 @@ def table_bundle(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
     """A table with a title, and a remark below it."""
     rows = [tuple(row) for row in rows]
     note = f'<p class="tlm-note">{escape(caption)}</p>' if caption else ""
-    page = f'<div class="tlm {QUIET}" style="{_SKELETON}">{markup.table_html(columns, rows, title)}{note}</div>'
+    page = f'<div class="tlm {QUIET}" style="{SKELETON}">{markup.table_html(columns, rows, title)}{note}</div>'
     text = markup.table_text(columns, rows)
     return pack(style() + page, markup.printable("\n".join(filter(None, (title, text, caption)))))
+
+
+def grid_bundle(cards: Sequence[Card], *, title: str = "", articles: Sequence[str] | None = None) -> Bundle:
+    """Cards side by side, as many in a row as fit; ``articles`` are their HTML where it is drawn already."""
+    drawn = [whole(c) for c in cards] if articles is None else articles
+    head = f'<p class="tlm-title {QUIET}">{escape(title)}</p>' if title else ""
+    label = escape(title or f"{len(cards)} answers")
+    differ = contrast_html([c.text for c in cards], [c.title for c in cards]) if all(c.state == "done" for c in cards) else ""
+    inner = f'{head}<div style="{_GRID}">{"".join(drawn)}</div>{differ}'
+    page = f'<section class="tlm tlm-cards" style="{SKELETON}" aria-label="{label}">{inner}</section>'
+    text = "\n\n".join(f"({number}) {plain(card)}" for number, card in enumerate(cards, 1))
+    return pack(style() + page, "\n".join(filter(None, (markup.printable(title), text))))
 
 
 def progress_bundle(message: str, done: int, total: int) -> Bundle:
     """How far something has come; ``total`` 0 is unknown."""
     share = f" {done / total:.0%}" if total else ""
     bar = f'<progress max="{total}" value="{min(done, total)}"></progress>' if total else ""
-    page = f'<div class="tlm {QUIET}" style="{_SKELETON}"><label>{escape(message)} {bar}{share}</label></div>'
+    page = f'<div class="tlm {QUIET}" style="{SKELETON}"><label>{escape(message)} {bar}{share}</label></div>'
     return pack(style() + page, markup.printable(f"{message}{share}"))
 
 
@@ -197,56 +211,12 @@ def history_bundle(entries: Sequence[Entry], *, title: str = "History", first: i
     numbered = [(n, e, " ".join(e.prompt.split())) for n, e in reversed(list(enumerate(entries, first)))]
     heads = [" · ".join((f"#{n}", e.when, e.card.model or e.card.asked, e.card.badge, _cut(asked, 70))) for n, e, asked in numbered]
     folds = (
-        f"<details><summary>{escape(head)}</summary>{article(e.card, _body_of(e.card), _reasoning_of(e.card))}</details>"
-        for head, (_, e, _) in zip(heads, numbered, strict=True)
+        f"<details><summary>{escape(head)}</summary>{whole(e.card)}</details>" for head, (_, e, _) in zip(heads, numbered, strict=True)
     )
     empty = "" if numbered else '<p class="tlm-note">No calls yet.</p>'
     head = f'<p class="tlm-title">{escape(title)}</p>{empty}'
-    page = f'<section class="tlm tlm-calls {QUIET}" style="{_SKELETON}">{head}{"".join(folds)}</section>'
+    page = f'<section class="tlm tlm-calls {QUIET}" style="{SKELETON}">{head}{"".join(folds)}</section>'
     return pack(style() + page, markup.printable("\n".join((title, *heads)) if heads else f"{title}\nNo calls yet."))
-
-
-def dry_run_bundle(
-    messages: Sequence[Message],
-    tokens: Sequence[int],
-    *,
-    total: int | None = None,
-    estimated: bool = False,
-    window: int | None = None,
-    max_tokens: int | None = None,
-    cost: float | None = None,
-    model: str = "",
-    params: Mapping[str, Any] | None = None,
-    key: str = "",
-    recorded: bool | None = None,
-    pieces: Sequence[Sequence[str] | None] = (),
-    notes: Sequence[str] = (),
-) -> Bundle:
-    """What would be sent, and what it would take; nothing is sent.
-
-    ``tokens`` counts each message, ``total`` the whole request (else their sum); ``estimated``
-    marks the counts with ``≈``; ``window`` and ``max_tokens`` are tokens, ``cost`` US dollars,
-    always shown as an estimate; ``recorded`` says whether the answer is known (``None``: not
-    asked); ``pieces`` are the texts of each message's tokens, shown folded.
-    """
-    about = "≈ " if estimated else ""
-    total = sum(tokens) if total is None else total
-    known = {True: "recorded: answered without a call", False: "not recorded: would be a live call", None: ""}[recorded]
-    given = [f"{name} {_brief(value)}" for name, value in (params or {}).items() if value is not None]
-    facts = [f for f in (model, f"{about}{total:,} tokens", money(cost, "≈ "), *given, known) if f]
-    words = room(total, window, max_tokens, about)
-    meter = f'<meter min="0" max="{window}" value="{min(total, window)}">{escape(words)}</meter> ' if window else ""
-    html = (
-        f'<article class="tlm {QUIET}" style="{_SKELETON}" aria-label="Preview of a request">'
-        f'<p class="tlm-title">Dry run: nothing was sent</p>{_messages(messages, tokens, about, pieces)}'
-        + (f"<p><label>{meter}{escape(words)}</label></p>" if words else "")
-        + "".join(f'<p class="tlm-note">note: {escape(n)}</p>' for n in notes)
-        + f'<footer class="tlm-foot">{escape(" · ".join(facts))}{f"<br>key {escape(key)}" if key else ""}</footer></article>'
-    )
-    prompt = (f"[{heading(m, n, about)}]\n{said(m)}" for m, n in counted(messages, tokens))
-    ending = ("-- " + " · ".join(facts), f"key {key}" if key else "")
-    lines = ("Dry run: nothing was sent", *prompt, words, *(f"note: {n}" for n in notes), *ending)
-    return pack(style() + html, markup.printable("\n".join(line for line in lines if line)))
 
 
 @functools.cache
@@ -274,6 +244,11 @@ def pack(html: str, text: str) -> Bundle:
     return {"text/html": markup.storable(html), "text/plain": markup.storable(text)}
 
 
+def whole(card: Card) -> str:
+    """The card's HTML, highlighted and typeset."""
+    return article(card, _body_of(card), _reasoning_of(card))
+
+
 def _body_of(card: Card) -> str:
     return markup.render(card.text, card.format) if card.text else ""
 
@@ -289,6 +264,7 @@ def article(card: Card, body: str, reasoning: str) -> str:
     classes = " ".join(filter(None, ("tlm", f"tlm-{card.state}" if card.state in _STATES else "", "" if math_in else QUIET)))
     busy = ' aria-busy="true"' if streaming else ""
     label = f"Answer of {card.model or card.asked}" if card.state != "error" else "Error"
+    label = f"{card.title}: {label}" if card.title else label
     opened = " open" if streaming and not card.text else ""
     parts = [f'<p class="tlm-title {QUIET}">{escape(card.title)}</p>'] if card.title else []
     if reasoning:
@@ -304,9 +280,9 @@ def article(card: Card, body: str, reasoning: str) -> str:
     parts.append(_footer(card))
     if card.prompt:
         count = f" · {sum(card.prompt_tokens):,} tokens" if card.prompt_tokens else ""
-        inner = _messages(card.prompt, card.prompt_tokens)
+        inner = messages_html(card.prompt, card.prompt_tokens)
         parts.append(f'<details class="{QUIET}"><summary>prompt{count}</summary>{inner}</details>')
-    return f'<article class="{classes}" style="{_SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
+    return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
 
 
 def _region(card: Card, body: str) -> str:
@@ -325,7 +301,8 @@ def _footer(card: Card) -> str:
     return f'<footer class="tlm-foot {QUIET}">{" · ".join(words)}</footer>'
 
 
-def _messages(messages: Sequence[Message], tokens: Sequence[int], about: str = "", pieces: Sequence[Sequence[str] | None] = ()) -> str:
+def messages_html(messages: Sequence[Message], tokens: Sequence[int], about: str = "", pieces: Sequence[Sequence[str] | None] = ()) -> str:
+    """Messages with their roles and tokens; ``pieces`` are the texts of each message's tokens."""
     parts = []
     for i, (message, count) in enumerate(counted(messages, tokens)):
         cut = pieces[i] if i < len(pieces) else None
@@ -393,7 +370,7 @@ def _seconds(duration: float | None) -> str:
     )
 
 
-def _brief(value: object) -> str:
+def brief(value: object) -> str:
     """A parameter's value in few characters; 0.0 and 0 ask for the same and look the same."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -25,7 +25,7 @@ from .errors import OptionError, ProviderError
 from .messages import Message, Request
 from .models import Endpoint, Route
 from .pacing import Paced
-from .plans import Plan, embedding_plan, make_plan
+from .plans import Plan, embedding_plan, make_plan, own_transport
 from .providers import openai as vendor
 from .relays import Degraded, Estimated, Limited, Retried
 from .settings import Settings
@@ -154,6 +154,11 @@ class OpenAIClient:
         the parameters of the SDK's ``create``. ``echo`` is accepted for the seeds' sake.
         Raises ``ProviderError`` where there is no answer, ``OptionError`` (also ``TypeError``
         and ``ValueError``) and ``MessageError`` for wrong input, before anything is sent.
+
+        >>> from tinyllm_magic import client, force_api_type
+        >>> with force_api_type("echo"):
+        ...     client().send_message([{"role": "user", "content": "Hello"}])
+        {'role': 'assistant', 'content': 'Hello'}
         """
         del echo
         if n != 1:
@@ -206,29 +211,25 @@ class OpenAIClient:
         made = make_plan(messages, route, current, params, mode=client.recording(around, current, mode), sample=sample, transport=call)
         return client, made
 
-    def stream(self, plan: Plan) -> Iterator[Chunk]:
+    def stream(self, plan: Plan, *, current: Settings | None = None) -> Iterator[Chunk]:
         """The answer in pieces, recorded or live; the last piece carries the record."""
         around = self._around()
-        current = around.settings()
+        current = current or around.settings()
         last, held = Chunk(), [0.0]
         try:
             for last in self._composed(plan, around, current, held).send(plan.request):
                 yield last
-            if last.record is None:
-                raise RuntimeError("the recording provider ended without a record")
         except BaseException as error:
             around.observe(plan, error, sum(held))
             raise
-        around.observe(plan, Response(plan.request, last.record, last.source), sum(held))
+        around.observe(plan, responded(plan, last), sum(held))
 
-    def answer(self, plan: Plan) -> Response:
-        """The whole answer."""
+    def answer(self, plan: Plan, *, current: Settings | None = None) -> Response:
+        """The whole answer; ``current`` settings need not be looked up again."""
         chunk = Chunk()
-        for chunk in self.stream(plan):  # noqa: B007  # the last one counts
+        for chunk in self.stream(plan, current=current):  # noqa: B007  # the last one counts
             pass
-        if chunk.record is None:
-            raise RuntimeError("the stream ended without a record")
-        return Response(plan.request, chunk.record, chunk.source)
+        return responded(plan, chunk)
 
     # -- what subclasses change ------------------------------------------------------------
 
@@ -299,9 +300,6 @@ class OpenAIClient:
 
     def provider(self, plan: Plan) -> Provider:
         """The innermost provider of a plan."""
-        if plan.transport is not None:
-            transport = plan.transport
-            return vendor.OpenAIProvider(lambda _model, params: transport(**params), stream=False, timeout=plan.timeout)
         extracts = "_raw_model_response_extractor" in overridden(type(self))
 
         def towards(send: Callable[..., Any], *args: Any) -> Any:
@@ -311,7 +309,7 @@ class OpenAIClient:
         return vendor.OpenAIProvider(
             partial(towards, self._raw_model_call),
             self._raw_model_response_extractor if extracts else None,
-            stream=not extracts,
+            stream=plan.stream and not extracts,
             embed=partial(towards, self._raw_embedding_model_call),
             timeout=plan.timeout,
         )
@@ -329,10 +327,10 @@ class OpenAIClient:
         self._cache_api_calls = cache_api_calls
         self._cache_file_name = cache_file_name or self._cache_file_name
 
-    def pinned_to(self, route: Route) -> Self:
-        """A twin of this client that serves one endpoint and model; they share their connections."""
+    def pinned_to(self, route: Route, *, routes_by_model: bool) -> Self:
+        """A twin of this client that serves one endpoint and model by default; they share their connections."""
         twin = copy.copy(self)
-        twin.pinned, twin.routes_by_model = route, False
+        twin.pinned, twin.routes_by_model = route, routes_by_model
         return twin
 
     # -- inside ----------------------------------------------------------------------------
@@ -359,7 +357,7 @@ class OpenAIClient:
 
     def _routed(self, model: str | None, around: Surroundings, current: Settings) -> tuple[OpenAIClient, Route]:
         """The client and route of a model's name: the session's clients send elsewhere what belongs elsewhere."""
-        if self.pinned is not None:
+        if self.pinned is not None and (model is None or not self.routes_by_model):
             return self, self.pinned if model is None else self.pinned.for_model(model)
         if self.routes_by_model:
             route = around.route(model, current)
@@ -370,7 +368,7 @@ class OpenAIClient:
     def _composed(self, plan: Plan, around: Surroundings, current: Settings, held: list[float]) -> Recorded:
         def live() -> Provider:
             held.append(around.admit(plan))
-            inner: Provider = Limited(self.provider(plan), partial(around.slot, current))
+            inner: Provider = Limited(own_transport(plan) or self.provider(plan), partial(around.slot, current))
             inner = inner if plan.pace is None else Paced(inner, plan.pace, plan.policy)
             counted = Estimated(Degraded(inner, around.unsupported), models.estimate_usage)
             return Retried(counted, plan.policy)
@@ -384,6 +382,13 @@ class OpenAIClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"
+
+
+def responded(plan: Plan, last: Chunk) -> Response:
+    """The response of a plan, from the last piece of its answer."""
+    if last.record is None:
+        raise RuntimeError("the recording provider ended without a record")
+    return Response(plan.request, last.record, last.source)
 
 
 def overridden(kind: type[OpenAIClient]) -> set[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import cells, display, files, options, reports
+from . import cells, display, files, options, panels, reports, shelves, spreads
 from .answers import Response
 from .cache import Mode
 from .call import template_folders
@@ -17,6 +17,7 @@ from .controls import count_tokens
 from .errors import OptionError, near, suggest
 from .prompt import Template
 from .sessions import session
+from .tables import Table
 
 
 def ask_cell(shell: Any, line: str, cell: str) -> None:
@@ -65,13 +66,13 @@ def config(shell: Any, line: str) -> None:
                 f"%llm_config does not know '{word}'", option=word, hint=suggest(near(word, ("--reset", "trust"))) or "Write KEY=VALUE."
             )
     session.choose(**values)
-    display.show(reports.settings_table(), shell)
+    display.show(reports.settings_table(), shell, about="session")
 
 
 def models(shell: Any, line: str) -> None:
     """Show the named models."""
     no_arguments("llm_models", line)
-    display.show(reports.models_table(), shell)
+    display.show(reports.models_table(), shell, about="session")
 
 
 def count(shell: Any, line: str) -> Any:
@@ -92,19 +93,22 @@ def cache(shell: Any, line: str) -> None:
     argument = " ".join(rest)
     store = session.store(session.settings())
     if word == "list":
-        display.show(reports.store_list(), shell)
+        display.show(reports.store_list(), shell, about="session")
         return
     if word == "show":
         display.show(reports.store_record(argument), shell)
         return
+    done = ""
     if word == "use" and argument:
         session.choose(cache_file_name=argument)
+        done = f"answers are now read from and recorded in {argument}"
     elif word == "mode" and argument:
         session.choose(mode=str(Mode.of(argument)))
+        done = f"the mode is now {session.mode(session.settings())}"
     elif word == "tidy":
-        store.tidy()
+        done = f"tidied: {shelves.said(store.tidy())}"
     elif word == "clear":
-        store.clear()
+        done = f"cleared: {store.clear():,} recorded answers removed"
     elif word != "stats":
         known = ("stats", "list", "show", "use", "mode", "tidy", "clear")
         raise OptionError(
@@ -112,7 +116,7 @@ def cache(shell: Any, line: str) -> None:
             option=word,
             hint=suggest(near(word, known)) or f"Words are {', '.join(known)}.",
         )
-    display.show(reports.store_stats(), shell)
+    display.show(reports.store_stats(done), shell, about="session")
 
 
 def history(shell: Any, line: str) -> None:
@@ -126,7 +130,7 @@ def history(shell: Any, line: str) -> None:
             break
         else:
             raise OptionError(f"%llm_history does not know '{word}'", option=word, hint="Write `%llm_history [-n N] [-g WORDS]`.")
-    display.show(reports.history(count, words), shell)
+    display.show(reports.history(count, words), shell, about="session")
 
 
 def usage(shell: Any, line: str) -> None:
@@ -134,12 +138,18 @@ def usage(shell: Any, line: str) -> None:
     scanner = options.Scanner(line)
     while (word := scanner.word()) is not None:
         if word == "--reset":
-            session.totals.clear()
+            session.ledger.totals.clear()
         elif word == "--budget":
-            session.set_budget(scanner.word())
+            session.ledger.set_budget(scanner.word())
         else:
             raise OptionError(f"%llm_usage does not know '{word}'", option=word, hint="Write `%llm_usage [--reset] [--budget USD]`.")
-    display.show(reports.usage_table(), shell)
+    display.show(reports.usage_table(), shell, about="session")
+
+
+def panel(shell: Any, line: str) -> None:
+    """Show the parameter panel."""
+    no_arguments("llm_panel", line)
+    panels.show(shell)
 
 
 def words_of(line: str) -> list[str]:
@@ -154,6 +164,17 @@ def no_arguments(name: str, line: str) -> None:
     """Refuse arguments where there are none to give."""
     if line.strip():
         raise OptionError(f"%{name} takes no arguments", option=line.strip())
+
+
+def table_bundle(table: Table) -> tuple[dict[str, str], dict[str, Any]]:
+    """How a ``Table`` shows itself at the end of a cell: data and metadata."""
+    data, facts = spreads.table_bundle(table)
+    return data, {display.NAMESPACE: facts}
+
+
+def watcher(shell: Any) -> Any:
+    """What ``map_rows`` in a cell's code shows while it works."""
+    return spreads.watcher(shell)
 
 
 def response_bundle(response: Response) -> tuple[dict[str, str], dict[str, Any]]:

@@ -27,6 +27,14 @@ def register_client(api_type: str, client: OpenAIClient) -> None:
     """Let an instance of ``OpenAIClient`` or a subclass answer for an API type.
 
     Raises ``ConfigError`` for anything that is no client. ``api_type_to_client()`` lists them.
+
+    >>> class Loud(OpenAIClient):
+    ...     def _raw_model_call(self, model, chat_api_params):
+    ...         return chat_api_params["messages"][-1]["content"].upper()
+    >>> register_client("loud", Loud())
+    >>> with force_api_type("loud"):
+    ...     client().send_message("hello")["content"]
+    'HELLO'
     """
     session.register(api_type, client)
 
@@ -39,8 +47,12 @@ def api_type_to_client() -> dict[str, OpenAIClient]:
 def override(**values: Any) -> Override:
     """Change settings until undone or to the end of a ``with`` block, above the session's own choices.
 
-    ``with override(model="small", temperature=0): …``. Keys are settings (``%llm_config`` lists
-    them); raises ``ConfigError`` for an unknown key or a wrong value.
+    Holds for the whole process, threads included. Keys are settings (``%llm_config`` lists them);
+    raises ``ConfigError`` for an unknown key or a wrong value.
+
+    >>> with override(model="small", temperature=0):
+    ...     default["model"]
+    'small'
     """
     return session.override(**values)
 

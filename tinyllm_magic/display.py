@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TextIO
 
 from . import markup
@@ -20,8 +21,8 @@ from .cards import (
     article,
     bundle,
     counted,
-    dry_run_bundle,
     footer,
+    grid_bundle,
     heading,
     history_bundle,
     money,
@@ -32,12 +33,15 @@ from .cards import (
     said,
     style,
     table_bundle,
+    whole,
 )
+from .previews import dry_run_bundle
 
 __all__ = [
     "Bundle",
     "Card",
     "Entry",
+    "Grid",
     "NotebookView",
     "QuietView",
     "TerminalView",
@@ -45,16 +49,19 @@ __all__ = [
     "bundle",
     "dry_run_bundle",
     "footer",
+    "grid_bundle",
     "history_bundle",
     "is_terminal",
     "money",
     "plain",
     "provenance",
+    "put",
     "show",
     "show_live",
     "style",
     "table_bundle",
     "view_for",
+    "views_for",
     "write",
 ]
 
@@ -123,12 +130,92 @@ class NotebookView:
 
     def _show(self, data: Bundle, card: Card) -> None:
         metadata = {NAMESPACE: dict(card.metadata) or {"version": 1, "state": card.state}}
-        if self._handle is None:
-            from IPython.display import display
+        self._handle = put(self._handle, data, metadata)
 
-            self._handle = display(data, raw=True, metadata=metadata, display_id=True)  # type: ignore[no-untyped-call]  # IPython's
-        else:
-            self._handle.update(data, raw=True, metadata=metadata)
+
+class Grid:
+    """Several cards in one output, side by side, each grown through its own view; one throttle for all.
+
+    ``look`` is what the cards show before anything arrives.
+    """
+
+    def __init__(self, waiting: Sequence[Card], *, stream: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cards = list(waiting)
+        self._articles = [article(c, "", "") for c in waiting]
+        self._stream, self._clock = stream, clock
+        self._handle: Any = None
+        self._next = -math.inf
+
+    def at(self, number: int) -> View:
+        """The view of one card, counted from 0."""
+        return _Slot(self, number)
+
+    def close(self) -> None:
+        """What never began is shown as stopped."""
+        if not self._done():
+            self._cards = [replace(c, state="stopped") if c.state == "streaming" else c for c in self._cards]
+            self._articles = [whole(c) for c in self._cards]
+            self._draw()
+
+    def wants(self) -> bool:
+        """Whether it is time to draw a state on the way."""
+        return self._stream and self._clock() >= self._next
+
+    def put(self, number: int, card: Card, html: str) -> None:
+        """Take one card's state; when all are done it is always drawn."""
+        self._cards[number], self._articles[number] = card, html
+        if self._done() or self.wants():
+            self._draw()
+
+    def _done(self) -> bool:
+        return all(c.state != "streaming" for c in self._cards)
+
+    def _draw(self) -> None:
+        begun = self._clock()
+        answers = [dict(c.metadata) for c in self._cards]
+        facts: dict[str, Any] = {"version": 1, "answers": answers} if all(answers) else {"version": 1, "state": "streaming"}
+        self._handle = put(self._handle, grid_bundle(self._cards, articles=self._articles), {NAMESPACE: facts})
+        self._next = self._clock() + min(1.0, max(0.1, 8 * (self._clock() - begun)))
+
+
+class _Slot:
+    """One card of a grid."""
+
+    def __init__(self, grid: Grid, number: int) -> None:
+        self._grid, self._number = grid, number
+        self._body: markup.Growing | None = None
+        self._reasoning = markup.Growing("text")
+
+    def push(self, card: Card | Callable[[], Card]) -> None:
+        """Show a state on the way, unless the grid was just drawn."""
+        if not self._grid.wants():
+            return
+        card = card() if callable(card) else card
+        self._body = self._body or markup.Growing("markdown" if card.format == "markdown" else "text")
+        body = self._body.html(card.text) if card.text else ""
+        thought = self._reasoning.html(card.reasoning) if card.reasoning else ""
+        self._grid.put(self._number, card, article(card, body, thought))
+
+    def finish(self, card: Card) -> None:
+        """Show the last state, highlighted and typeset."""
+        self._grid.put(self._number, card, whole(card))
+
+
+class Column:
+    """Several cards one below the other in a terminal, or nowhere: each view writes for itself."""
+
+    def __init__(self, waiting: Sequence[Card], make: Callable[[], View]) -> None:
+        self._waiting, self._make = waiting, make
+
+    def at(self, number: int) -> View:
+        """The view of one card, which begins with its title."""
+        view = self._make()
+        if isinstance(view, TerminalView):
+            view.say(f"{self._waiting[number].title}\n")
+        return view
+
+    def close(self) -> None:
+        """Nothing."""
 
 
 class TerminalView:
@@ -155,6 +242,10 @@ class TerminalView:
         start = "\n" if self._text and not self._text.endswith("\n") else ""
         write(start + "\n".join(lines) + "\n", self._out)
 
+    def say(self, text: str) -> None:
+        """Write a line before the answer."""
+        write(text, self._out)
+
     def _grow(self, text: str) -> None:
         if not text.startswith(self._text):
             write("\n-- asked again --\n", self._out)
@@ -170,29 +261,57 @@ def view_for(shell: Any, *, stream: bool = True, quiet: bool = False) -> View:
     return TerminalView(stream=stream) if is_terminal(shell) else NotebookView(stream=stream)
 
 
+def views_for(shell: Any, waiting: Sequence[Card], *, stream: bool = True, quiet: bool = False) -> Grid | Column:
+    """The views for several cards, where ``view_for`` would show one."""
+    if quiet or is_terminal(shell):
+        return Column(waiting, lambda: view_for(shell, stream=stream, quiet=quiet))
+    return Grid(waiting, stream=stream)
+
+
 def is_terminal(shell: Any) -> bool:
     """Whether a shell shows text only: a terminal's, or no shell at all (``None``)."""
     return shell is None or any(c.__name__ == "TerminalInteractiveShell" for c in type(shell).__mro__)
 
 
-def show(data: Bundle, shell: Any) -> None:
-    """Show a bundle where a view would."""
+def show(data: Bundle, shell: Any, *, about: str = "") -> None:
+    """Show a bundle where a view would; ``about="session"`` marks what may differ when the notebook runs again."""
     if is_terminal(shell):
         write(data["text/plain"] + "\n")
         return
     from IPython.display import display
 
-    display(data, raw=True)  # type: ignore[no-untyped-call]  # IPython's
+    display(data, raw=True, metadata=_about(about))  # type: ignore[no-untyped-call]  # IPython's
+
+
+def _about(what: str) -> dict[str, Any]:
+    return {NAMESPACE: {"version": 1, "about": what}} if what else {}
 
 
 def show_live(widget: Any, shell: Any) -> None:
-    """Show a live widget, or in a terminal its text twin."""
+    """Show a live widget, or in a terminal its text twin.
+
+    JupyterLab shows an error in place of a saved widget, so its twin stands below it in an output
+    of its own; the widget's style sheet hides that while the widget lives.
+    """
     if is_terminal(shell):
         write(f"{widget!r}\n")
         return
     from IPython.display import display
 
-    display(widget)  # type: ignore[no-untyped-call]  # IPython's
+    twin = f"{widget!r}, when this was saved; run the cell again for the live panel"
+    display(widget, metadata=_about("session"))  # type: ignore[no-untyped-call]  # IPython's
+    data = pack(f'<p class="tlm-twin">{markup.escape(twin)}</p>', twin)
+    display(data, raw=True, metadata=_about("session"))  # type: ignore[no-untyped-call]  # IPython's
+
+
+def put(handle: Any, data: Bundle, metadata: Mapping[str, Any]) -> Any:
+    """Show a bundle in a new output, or in the one of this handle; returns the handle."""
+    if handle is not None:
+        handle.update(data, raw=True, metadata=metadata)
+        return handle
+    from IPython.display import display
+
+    return display(data, raw=True, metadata=metadata, display_id=True)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def write(text: str, out: TextIO | None = None) -> None:
@@ -218,12 +337,6 @@ class Progress:
         if is_terminal(self._shell):
             write(f"\r{message} {done / total:4.0%}" + ("\n" if done >= total else "") if total else f"\r{message}")
             return
-        from IPython.display import display
-
-        data = progress_bundle(message, done, total)
-        if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython's
-        else:
-            self._handle.update(data, raw=True)
+        self._handle = put(self._handle, progress_bundle(message, done, total), _about("progress"))
         if total and done >= total:
             self._handle = None

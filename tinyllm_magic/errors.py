@@ -17,6 +17,7 @@ Does not know who raises it, which vendor answered or where it is shown.
     ├── StoreError                  .path .line        the file of recorded answers
     │   └── ReplayMiss              .request .nearest  strict replay found no recorded answer
     ├── BudgetError                 .budget .spent     a call that would pass the budget
+    ├── NotAsked                                       a row whose turn had not come when a map was stopped
     ├── NoJSONError (ValueError)    .text              an answer that holds no JSON
     └── ProviderError               .status .request_id .attempts .first .last
         ├── InvalidRequestError                        the request is wrong: asking again is no use
@@ -156,6 +157,12 @@ class BudgetError(TinyLLMError):
     spent: float | None = None
 
 
+class NotAsked(TinyLLMError):
+    """A row that was not reached when its map was stopped; it can be asked again."""
+
+    hint = "Run the same again, or map the table's `failed` rows."
+
+
 class NoJSONError(TinyLLMError, ValueError):
     """A text in which no JSON value was found; ``text`` is that text."""
 
@@ -257,11 +264,15 @@ class BadResponseError(NonTerminalError):
 
 
 class Stopped(KeyboardInterrupt):
-    """The user interrupted a cell: the partial text stays on screen, nothing is recorded."""
+    """The user interrupted a cell: the partial text stays on screen, nothing is recorded.
 
-    def __init__(self, partial: str = "") -> None:
-        super().__init__("Stopped: the partial answer is kept above; nothing was recorded.")
+    ``table`` holds the finished rows where a map was interrupted; they are recorded.
+    """
+
+    def __init__(self, partial: str = "", *, message: str = "", table: Any = None) -> None:
+        super().__init__(message or "Stopped: the partial answer is kept above; nothing was recorded.")
         self.partial = partial
+        self.table = table
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]

@@ -132,8 +132,13 @@ def price(model: str, usage: Usage, *, vendor: str = "openai") -> float | None:
     """
     if vendor in _FREE or facts(model).local:
         return None
-    cached = min(usage.cached_tokens, usage.prompt_tokens)
-    found = _priced(model, vendor, usage.prompt_tokens, usage.completion_tokens, cached)
+    return _total(model, vendor, usage.prompt_tokens, usage.completion_tokens, min(usage.cached_tokens, usage.prompt_tokens))
+
+
+@functools.lru_cache(maxsize=4096)
+def _total(model: str, vendor: str, tokens_in: int, tokens_out: int, cached: int) -> float | None:
+    """The price of these tokens; remembered, because rows of a map are alike."""
+    found = _priced(model, vendor, tokens_in, tokens_out, cached)
     return None if found is None else float(found.total_price)
 
 

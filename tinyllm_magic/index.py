@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import filecmp
 import io
+import itertools
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from .records import FORMAT, HEADER_START, LONGEST_LINE, MARKER, RECORD_START, V
 Place = tuple[int, int]  # offset and length in bytes
 _TOO_MANY = 1000  # lines that are neither header nor record, before a file counts as something else
 _ENDING = 64
+_PROBES = 30  # keys that are looked at to tell growth from another file
 
 
 class Index:
@@ -90,8 +92,20 @@ class Index:
         self._demand_store(file, name)
 
     def _ends_as_before(self, file: io.FileIO) -> bool:
+        """Whether the file has only grown: a new file may have the number of the old one, and lines of the same length."""
         file.seek(self.end - len(self._ending))
-        return file.read(len(self._ending)) == self._ending
+        if file.read(len(self._ending)) != self._ending:
+            return False
+        step = max(1, len(self.places) // _PROBES)
+        probes = [*itertools.islice(self.places.items(), 0, None, step), *itertools.islice(reversed(self.places.items()), 1)]
+        return all(self._still_at(file, offset, key) for key, (offset, _) in probes)
+
+    @staticmethod
+    def _still_at(file: io.FileIO, offset: int, key: str) -> bool:
+        """Whether a key stands where it stood; a line that another program wrote may begin otherwise."""
+        file.seek(offset)
+        start = file.read(len(RECORD_START) + len(key.encode()) + _ENDING)
+        return not start.startswith(RECORD_START) or start.startswith(RECORD_START + key.encode())
 
     def _read_on(self, file: io.FileIO) -> None:
         file.seek(self.end)

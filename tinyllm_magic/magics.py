@@ -29,7 +29,7 @@ message; {{% system %}}…{{% endsystem %}}, {{% user %}}…{{% enduser %}} and 
 make messages. {{% include 'file' %}} finds files beside the notebook and in prompts/. Filters beyond
 Jinja's: table, code, dedent, tokens(n). Text that Jinja would read is kept by {{% raw %}}…{{% endraw %}}.
 
-The last response is also `_llm`. Recorded answers are replayed; --fresh asks again.
+The last response is also `_llm`; `_llm.text` is its text as written. Recorded answers are replayed; --fresh asks again.
 """
 
 
@@ -106,9 +106,19 @@ class LLMMagics(Magics):
         """Tokens and cost by model, live against recorded: `%llm_usage [--reset] [--budget USD]`."""
         _commands().usage(self.shell, line)
 
+    @no_var_expand
+    @line_magic
+    def llm_panel(self, line: str) -> None:
+        """The parameter panel: model, sampling parameters, recording mode, and a meter of the last prompt.
+
+        What it sets holds for the next cells, as `%llm_config KEY=VALUE` does; a cell's own options
+        win over it. `session.panel` is the widget: its choices are traits.
+        """
+        _commands().panel(self.shell, line)
+
 
 _LOADED: dict[int, tuple[Any, Mapping[str, Any]]] = {}
-_SHOWN = {"tinyllm_magic.answers.Response": "response_bundle"}
+_SHOWN = {"tinyllm_magic.answers.Response": "response_bundle", "tinyllm_magic.tables.Table": "table_bundle"}
 """Values that show themselves at the end of a cell, and the command that draws them."""
 
 
@@ -142,11 +152,13 @@ def unload(shell: Any) -> None:
     shell.Completer.custom_matchers.remove(complete)
     shell.events.unregister("pre_run_cell", _begin_cell)
     shell.input_transformers_cleanup.remove(keep_questions)
+    if "tinyllm_magic.panels" in sys.modules:
+        sys.modules["tinyllm_magic.panels"].forget(shell)
     for name in _SHOWN:
         shell.display_formatter.mimebundle_formatter.pop(name, None)
     sessions = sys.modules.get("tinyllm_magic.sessions")
     if sessions is not None:
-        sessions.session.progress = None
+        sessions.session.progress = sessions.session.watch = None
         sessions.session.close()
 
 
@@ -161,3 +173,5 @@ def _begin_cell(_info: Any = None) -> None:
     sessions = sys.modules.get("tinyllm_magic.sessions")
     if sessions is not None:
         sessions.session.begin_cell()
+        if sessions.session.watch is None:
+            sessions.session.watch = lambda: _commands().watcher(sessions.shell())

@@ -12,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption
     rows = list(rows)
     kinds = [' class="tlm-num"' if _numeric(column) else "" for column in zip(*rows, strict=True)] or [""] * len(columns)
     head = "".join(f'<th scope="col"{k}>{escape(c)}</th>' for c, k in zip(columns, kinds, strict=True))
-    cells = ("".join(f"<td{k}>{escape(_shown(v))}</td>" for v, k in zip(row, kinds, strict=True)) for row in rows)
+    cells = ("".join(f"<td{k}>{_cell(v)}</td>" for v, k in zip(row, kinds, strict=True)) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<div class="tlm-scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -180,6 +181,33 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines.insert(1, ["-" * w for w in widths])
     padded = ("  ".join(c + " " * (w - _width(c)) for c, w in zip(line, widths, strict=True)) for line in lines)
     return "\n".join(line.rstrip() for line in padded)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share as a table's cell: a bar, and the same in words.
+
+    >>> print(Bar(3, 4))
+    ██████░░ 75%
+    """
+
+    part: float
+    whole: float
+
+    @property
+    def words(self) -> str:
+        """The share in percent; empty where there is nothing to share."""
+        return f"{self.part / self.whole:.0%}" if self.whole else ""
+
+    def __str__(self) -> str:
+        full = round(8 * self.part / self.whole) if self.whole else 0
+        return f"{'█' * full}{'░' * (8 - full)} {self.words}" if self.whole else ""
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, Bar) or not value.whole:
+        return escape(_shown(value))
+    return f'<label><meter min="0" max="{value.whole:.9g}" value="{value.part:.9g}">{value.words}</meter> {value.words}</label>'
 
 
 def _shown(value: object) -> str:

@@ -54,7 +54,17 @@ class Options:
     show_prompt: bool = False
     stream: bool = True
     quiet: bool = False
+    samples: int | None = None
+    compare: list[str] | None = None
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    map: str | None = None
+    workers: int | None = None
     text: str = ""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether the cell asks once for each of several rows, models or parameters."""
+        return self.map is not None or self.compare is not None or bool(self.grid)
 
 
 def json_or_text(text: str) -> Any:
@@ -91,6 +101,28 @@ def _variable(text: str) -> str:
     return text
 
 
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise ValueError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ValueError(f"'{text}' is not M1,M2,…")
+    return names
+
+
+def _axis(text: str) -> tuple[str, list[Any]]:
+    """One axis of a grid; a JSON list gives values that hold commas."""
+    name, sign, values = text.partition("=")
+    if not sign or not name.strip() or not values.strip():
+        raise ValueError(f"'{text}' is not KEY=V1,V2,…")
+    found = json_or_text(values.strip())
+    return name.strip(), found if isinstance(found, list) else [json_or_text(v.strip()) for v in values.split(",")]
+
+
 def _number(kind: type[int | float]) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
@@ -120,6 +152,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--seed",), "params", "makes sampling repeatable where the model supports it", "NUMBER", _number(int)),
     Option(("--stop",), "params", "end the answer before this text (or JSON list of texts)", "TEXT", json_or_text),
     Option(("-f", "--format"), "format", f"how the body is shown: {', '.join(FORMATS)}", "FORMAT", _one_of(*FORMATS)),
+    Option(("-n", "--samples"), "samples", "draw this many answers to the same request; --out gets a list", "N", _count),
+    Option(("--compare",), "compare", "one card for each of these models, side by side; --out gets the table", "M1,M2,…", _names),
+    Option(("--grid",), "grid", "one card for each value of a parameter; repeatable, all combinations", "KEY=V1,V2,…", _axis, True),
+    Option(("--map",), "map", "once for each row of this variable or expression; columns are variables; --out gets the table", "ROWS"),
+    Option(("--workers",), "workers", "how many rows are asked at a time; default 8", "N", _count),
     Option(("--mode",), "mode", f"recording mode of this cell: {', '.join(MODES)}", "MODE", _one_of(*MODES)),
     Option(("--fresh",), "mode", "ask again and replace the record (--mode refresh)", value="refresh"),
     Option(("--dry-run",), "dry_run", "send nothing: show messages, tokens, cost estimate, key, and whether it is recorded", value=True),
@@ -171,7 +208,9 @@ def _store(options: Options, option: Option, flag: str, text: str) -> None:
         value = option.read(text)
     except ValueError as error:
         raise OptionError(f"{flag}: {error}", option=flag) from None
-    if option.dest != "params":
+    if option.dest == "grid":
+        options.grid[value[0]] = value[1]
+    elif option.dest != "params":
         setattr(options, option.dest, value)
     elif option.repeat:
         options.params[value[0]] = value[1]

@@ -90,12 +90,12 @@ class Paced:
         self.provider, self.pacer, self.policy = provider, pacer, policy
 
     def send(self, request: Request) -> Iterator[Chunk]:
-        """Yield the answer; hang up with ``CancelledError`` once the pool is stopped."""
+        """Yield the answer; hang up with ``CancelledError`` once the pool is stopped, unless it is complete."""
         for attempt in range(1, 2 * self.policy.attempts):
             ticket, answered = self.pacer.enter(), False
             try:
                 for chunk in self.provider.send(request):
-                    if self.pacer.stopped:
+                    if self.pacer.stopped and chunk.finish_reason is None:
                         raise CancelledError
                     yield chunk
                 answered = True

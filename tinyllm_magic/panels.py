@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 _OWN_FLAGS = {"temperature": "--temperature", "top_p": "--top-p", "max_tokens": "--max-tokens", "seed": "--seed"}
 _STEPS = {"temperature": 0.05, "top_p": 0.05, "frequency_penalty": 0.1, "presence_penalty": 0.1}
+_RESTS = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}  # what vendors take where nothing is sent
 _CHOICES = ("model", *plans.SAMPLING, "mode")
+_BY_HAND = ("session", "override")
 _SLIDER_STOPS = 256
 _LONGEST_SLIDER = 4096  # tokens, where a model's limit is not known
 _PAUSE = 0.25  # seconds between two exact counts
@@ -69,8 +72,12 @@ def make() -> ParamPanel:
 
 def refresh(_result: Any = None) -> None:
     """After a cell: an open panel shows what holds now, and the last prompt."""
-    if session.panel is not None and session.panel.comm is not None:
+    if session.panel is None or session.panel.comm is None:
+        return
+    try:
         session.panel.refresh()
+    except ConfigError as error:  # a file that was just edited: the next %%llm cell raises it
+        session.panel.status = error.message
 
 
 def choose(changes: Mapping[str, Any]) -> str:
@@ -101,9 +108,9 @@ def reading(meter: _Meter) -> Reading:
     except ConfigError as error:
         route, status = Route(models.Endpoint("openai"), str(current.model)), error.message
     params = plans.sampling(current, route)
-    chosen = current.origin("model") in ("session", "override")
+    words = {n: current.values[n] if current.origin(n) in _BY_HAND else "" for n in ("model", "mode")}
     return Reading(
-        values={**{n: params[n] for n in plans.SAMPLING}, "model": current.model if chosen else "", "mode": current.mode or ""},
+        values={**{n: params[n] for n in plans.SAMPLING}, **words},
         answers=route.model,
         models=model_choices(current),
         specs=specs(route, current),
@@ -118,7 +125,7 @@ def model_choices(current: Settings) -> list[dict[str, str]]:
     """The models that a panel offers: the default, named ones, those of this session, the embedded one."""
     base = without_choices(current, "model")
     seen = [e.plan.route.name or e.plan.request.model for e in tuple(session.history)]
-    named = [current.model] if current.origin("model") in ("session", "override") else []
+    named = [current.model] if current.origin("model") in _BY_HAND else []
     names = dict.fromkeys([*current.models, *named, *seen, str(settings.load().model), models.EMBEDDED])
     return [{"name": "", "label": f"default: {_described(None, base)}"}, *({"name": n, "label": _described(n, current)} for n in names)]
 
@@ -166,6 +173,7 @@ def _spec(name: str, route: Route) -> dict[str, Any]:
         known |= {"from": 0, "to": most, "stride": max(1, 1 << (most // _SLIDER_STOPS).bit_length() - 1)}
     refused = f"{route.model} takes no {name}" if name in facts.refuses else ""
     limit = facts.default_max_tokens if name == "max_tokens" else None
+    known["rest"] = _RESTS.get(name, limit)
     return {**known, "refused": refused, "unset": f"{limit:,} unless set" if limit else "not sent"}
 
 
@@ -174,10 +182,12 @@ def origins(route: Route, current: Settings) -> dict[str, str]:
     found = {}
     for name in plans.SAMPLING:
         origin = _short(current.origin(name))
-        own = route.defaults.get(name) is not None and origin not in ("session", "override")
+        own = route.defaults.get(name) is not None and origin not in _BY_HAND
         found[name] = f"[models.{route.name}]" if own else origin
     found["model"] = f"{_short(current.origin('model'))}: {route.why}" if current.named("model") else route.why
-    found["mode"] = _short(current.origin("mode")) if current.mode else f"default: {session.mode(current)}"
+    found["mode"] = _short(current.origin("mode"))
+    if current.origin("mode") not in _BY_HAND:
+        found["mode"] = f"{session.mode(current)}, from {found['mode']}" if current.mode else f"{session.mode(current)}"
     if current.replay_forced:
         found["mode"] = "fixed from outside: TINYLLM_MODE=replay"
     return found
@@ -212,9 +222,10 @@ def _quoted(word: str) -> str:
 class _Meter:
     """Measures the last prompt for a model: exact counts are kept, and made at most four times a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._known: dict[tuple[str, str, str], list[TokenCount]] = {}
-        self._next = 0.0
+        self._next = -math.inf
 
     def read(self, route: Route, params: Mapping[str, Any]) -> dict[str, Any]:
         """The last prompt by message, the window, the room for the answer and the cost, for this model."""
@@ -236,14 +247,14 @@ class _Meter:
     def _counted(self, request: Request, route: Route) -> list[TokenCount]:
         """Tokens of each message and at last of the whole; estimated where an exact count would take long now."""
         name = route.name or route.model
-        mark = (request.key, name, route.endpoint.api_type)
+        mark = (replace(request, params={}).key, name, route.endpoint.api_type)
         if mark in self._known:
             return self._known[mark]
-        if time.monotonic() < self._next or not _cheap(route):
+        if self._clock() < self._next or not _cheap(route):
             self._later()
             return _estimated(request, route)
         counts = [session.count(m.text, name) for m in request.messages] + [session.count(request.messages, name)]
-        self._next = time.monotonic() + _PAUSE
+        self._next = self._clock() + _PAUSE
         while len(self._known) > 64:
             self._known.pop(next(iter(self._known)))
         self._known[mark] = counts
@@ -251,7 +262,7 @@ class _Meter:
 
     def _later(self) -> None:
         """Look again after the pause, where a loop runs; else after the next cell."""
-        wait = self._next - time.monotonic()
+        wait = self._next - self._clock()
         if wait > 0:
             try:
                 asyncio.get_running_loop().call_later(wait + 0.01, refresh)

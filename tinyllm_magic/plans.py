@@ -7,10 +7,11 @@ Does not know clients, sessions, retries under way or the notebook.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import settings
+from .answers import Provider
 from .cache import Mode
 from .errors import MessageError, OptionError, near, suggest
 from .messages import Message, Request, to_messages
@@ -37,6 +38,8 @@ class Plan:
     transport: Callable[..., Any] | None = field(default=None, repr=False)
     pace: Pacer | None = field(default=None, repr=False, compare=False)
     """The gate of the pool that this call belongs to, if any."""
+    stream: bool = True
+    """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
 
 
 def make_plan(
@@ -61,7 +64,7 @@ def make_plan(
     chosen.update({k: v for k, v in check_params(own, route).items() if v is not None})
     request, notes = build_request(to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample)
     if transport is not None:
-        request = Request(**{**vars(request), "provider": f"call:{getattr(transport, '__qualname__', type(transport).__name__)}"})
+        request = replace(request, provider=f"call:{getattr(transport, '__qualname__', type(transport).__name__)}")
     return Plan(request, route, mode, policy(current, route), timeout(current, route), notes, transport)
 
 
@@ -144,3 +147,11 @@ def timeout(current: Settings, route: Route) -> float | None:
     if own is not None and current.origin("timeout") not in ("the call", "session", "override", "cell"):
         return own
     return None if current.timeout is None else float(current.timeout)
+
+
+def own_transport(plan: Plan) -> Provider | None:
+    """The provider that asks the caller's own function, where ``call=`` gave one."""
+    transport = plan.transport
+    if transport is None:
+        return None
+    return vendor.OpenAIProvider(lambda _model, params: transport(**params), stream=False, timeout=plan.timeout)

@@ -12,7 +12,7 @@ _QUESTION = re.compile(r"(?P<before>\s*(?:[^\W\d][\w.]*\s*=\s*)?)%llm(?P<text>[ 
 
 
 def keep_questions(lines: list[str]) -> list[str]:
-    """Turn a ``%llm`` line that asks a question into the call that IPython would make of it.
+    r"""Turn a ``%llm`` line that asks a question into the call that IPython would make of it.
 
     IPython reads every line that ends in a word and ``?`` as a request for help, `%llm` lines
     included. ``%llm?`` itself stays help; cell magics and text in triple quotes stay as they are.

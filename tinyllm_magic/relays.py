@@ -17,6 +17,7 @@ from .errors import ProviderError, UnsupportedError
 from .messages import Message, Request
 
 logger = logging.getLogger("tinyllm_magic")
+_OPTIONAL = ("tools", "response_format")
 
 LONGEST_WAIT = 60.0  # seconds between two attempts, however the factor grows
 LONGEST_RETRY_AFTER = 300.0  # a provider that asks for a longer wait is not waited for
@@ -71,7 +72,10 @@ class Retried:
 
 
 def _quiet_stamina() -> None:
-    """Keep Python's handler of last resort from printing retries into the cell; hooks stay as they are."""
+    """Keep Python's handler of last resort from printing retries into the cell.
+
+    stamina's hooks stay the user's: where structlog is installed, stamina hands retries to it, as it is configured.
+    """
     logger = logging.getLogger("stamina")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
@@ -100,27 +104,36 @@ def _gave_up(error: ProviderError, causes: list[ProviderError]) -> ProviderError
 
 
 class Degraded:
-    """A provider that asks once more without tools or response format where the model refuses them."""
+    """A provider that asks once more without tools or response format where the model refuses them.
+
+    ``unsupported`` remembers (provider, model, feature), so that the next call leaves it out at once.
+    """
 
     def __init__(self, provider: Provider, unsupported: set[tuple[str, str, str]]) -> None:
         self.provider, self.unsupported = provider, unsupported
 
     def send(self, request: Request) -> Iterator[Chunk]:
         """Yield the answer; a note says what was left out."""
-        for feature in ("tools", "response_format"):
-            if (request.provider, request.model, feature) in self.unsupported and getattr(request, feature):
-                yield Chunk(note=_left_out(feature, request))
-                request = _without(request, feature)
-        try:
-            yield from self.provider.send(request)
-        except UnsupportedError as error:
-            feature = error.feature or ""
-            if feature not in ("tools", "response_format") or not getattr(request, feature):
-                raise
-            self.unsupported.add((request.provider, request.model, feature))
-            logger.warning("%s (%s)", _left_out(feature, request), error.message)
-            yield Chunk(restart=True, note=_left_out(feature, request))
-            yield from self.provider.send(_without(request, feature))
+        notes: list[str] = []
+        again = False
+        while True:
+            for feature in _OPTIONAL:
+                if (request.provider, request.model, feature) in self.unsupported and getattr(request, feature):
+                    notes.append(_left_out(feature, request))
+                    request = _without(request, feature)
+            if again:
+                yield Chunk(restart=True)
+            yield from (Chunk(note=note) for note in notes)
+            try:
+                yield from self.provider.send(request)
+            except UnsupportedError as error:
+                again, feature = True, error.feature or ""
+                if feature not in _OPTIONAL or not getattr(request, feature):
+                    raise
+                self.unsupported.add((request.provider, request.model, feature))
+                logger.warning("%s (%s)", _left_out(feature, request), error.message)
+            else:
+                return
 
 
 def _left_out(feature: str, request: Request) -> str:

@@ -16,6 +16,7 @@ from .checks import is_secret, without_login
 from .display import Bundle, Card
 from .errors import OptionError
 from .ledger import Total
+from .markup import Bar
 from .messages import Message
 from .sessions import session
 from .settings import SETTINGS, Settings
@@ -45,8 +46,14 @@ def _setting(current: Settings, name: str) -> tuple[str, str]:
     """A setting's value without a login in it, and its origin; both say so where it is not set."""
     value = current.values.get(name)
     if value is None:
-        return ("", "not set" if current.origin(name) == "packaged" else current.origin(name))
-    return (str(without_login(value)), current.origin(name))
+        return ("", "not set" if current.origin(name) == "packaged" else _origin(current, name))
+    return (str(without_login(value)), _origin(current, name))
+
+
+def _origin(current: Settings, name: str) -> str:
+    """Where a value came from; a file by its kind, as its folder would be another on every machine."""
+    origin = current.origin(name)
+    return next((kind for kind in ("user file", "config.ini") if origin.startswith(f"{kind} ")), origin)
 
 
 def models_table() -> Bundle:
@@ -70,7 +77,7 @@ def models_table() -> Bundle:
             )
         )
     columns = ("name", "model", "provider", "context window", "$ per million in / out", "key")
-    return display.table_bundle("Models", columns, rows, caption="`-m NAME` asks one of them in a cell")
+    return display.table_bundle("Models", columns, rows, caption="-m NAME asks one of them in a cell")
 
 
 def usage_table() -> Bundle:
@@ -78,23 +85,25 @@ def usage_table() -> Bundle:
     rows = [_usage_row(model, total) for model, total in session.ledger.totals.items()]
     if len(rows) > 1:
         rows.append(_usage_row("all", _sum(list(session.ledger.totals.values()))))
-    columns = ("model", "live calls", "recorded", "failed", "tokens in / out", "spent", "saved tokens", "saved")
+    columns = ("model", "live calls", "recorded", "failed", "tokens in / out", "spent", "saved tokens", "saved", "replayed", "money saved")
     budget = f"; budget {money(session.ledger.budget)}" if session.ledger.budget is not None else ""
     return display.table_bundle("Usage", columns, rows, caption=f"this session spent ≈ {money(session.ledger.spent)}{budget}")
 
 
-def _usage_row(model: str, total: Total) -> tuple[str, ...]:
+def _usage_row(model: str, total: Total) -> tuple[object, ...]:
     mark = "≈ " if total.usage.estimated else ""
     unknown = f" + {total.unpriced} of unknown price" if total.unpriced else ""
     return (
         model,
-        str(total.live),
-        str(total.recorded),
-        str(total.failed),
+        total.live,
+        total.recorded,
+        total.failed,
         f"{mark}{total.usage.prompt_tokens:,} / {total.usage.completion_tokens:,}",
         (f"{'≈ ' if total.estimated else ''}{money(total.cost)}" if total.cost else "") + unknown,
         f"{total.saved_usage.total_tokens:,}",
         money(total.saved) if total.saved else "",
+        Bar(total.recorded, total.live + total.recorded),
+        Bar(total.saved, total.cost + total.saved),
     )
 
 
@@ -107,14 +116,14 @@ def _sum(totals: list[Total]) -> Total:
     return result
 
 
-def store_stats() -> Bundle:
-    """What the store holds."""
+def store_stats(done: str = "") -> Bundle:
+    """What the store holds, and below it what was just done to it."""
     current = session.settings()
     store = session.store(current)
     stats = store.stats()
     rows = [("store", store.path.name), ("mode", str(session.mode(current)))]
     rows += [(name.replace("_", " "), _said(value)) for name, value in asdict(stats).items()]
-    return display.table_bundle("Recorded answers", ("what", "value"), rows)
+    return display.table_bundle("Recorded answers", ("what", "value"), rows, caption=done)
 
 
 def _said(value: Any) -> str:

@@ -273,7 +273,8 @@ def _remembered(now: _Situation) -> Route:
 
 def _with_memory(route: Route) -> Route:
     endpoint = route.endpoint
-    return replace(route, memory={"api_type": endpoint.api_type, "model": route.model, "endpoint": _without_login(endpoint.base_url) or None})
+    url = _without_login(endpoint.base_url) or None
+    return replace(route, memory={"api_type": endpoint.api_type, "model": route.model, "endpoint": url})
 
 
 def _route(

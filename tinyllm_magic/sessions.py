@@ -31,6 +31,7 @@ from .models import Route, TokenCount
 from .plans import Plan
 from .providers.local import LocalProvider
 from .settings import Settings
+from .tables import Table
 
 __all__ = ["AzureClient", "Entry", "OpenAIClient", "Override", "Session", "notebook_path", "session", "shell"]
 
@@ -85,6 +86,8 @@ class Session:
         self.panel: Any = None
         self.ledger = Ledger()
         self.progress: Callable[[str, int, int], None] | None = None
+        self.watch: Callable[[], Callable[[Table], None]] | None = None
+        self.last_table: Table | None = None
         self.notebook: Path | None = None
         self.registered: dict[str, OpenAIClient] = {}
         self._pool: dict[Any, OpenAIClient] = {}
@@ -157,14 +160,17 @@ class Session:
         registered = self.registered[route.endpoint.api_type]
         if route.name is None or type(registered) not in CLIENTS.values():
             return registered
-        return self.client_at(route)
+        return self.client_at(route, routes_by_model=True)
 
-    def client_at(self, route: Route) -> OpenAIClient:
-        """The one client of this endpoint and model in this process."""
-        mark = (route.endpoint, route.model, tuple(sorted((k, repr(v)) for k, v in route.defaults.items())))
+    def client_at(self, route: Route, *, routes_by_model: bool = False) -> OpenAIClient:
+        """The one client of this endpoint and model in this process.
+
+        With ``routes_by_model`` another model's name leads it to wherever the settings say, else it stays here.
+        """
+        mark = (route.endpoint, routes_by_model, route.model, tuple(sorted((k, repr(v)) for k, v in route.defaults.items())))
         with self._lock:
             if mark not in self._pool:
-                self._pool[mark] = self.registered[route.endpoint.api_type].pinned_to(route)
+                self._pool[mark] = self.registered[route.endpoint.api_type].pinned_to(route, routes_by_model=routes_by_model)
             return self._pool[mark]
 
     def register(self, api_type: str, client: Any) -> None:
@@ -291,20 +297,19 @@ class Session:
             self.history.append(Entry(time.time(), plan, error=outcome))
             return
         self.history.append(Entry(time.time(), plan, response=outcome))
-        if outcome.source == "recorded":
-            with self._lock:
-                self._hint_at_samples(plan, outcome.key)
+        with self._lock:
+            self._hint_at_samples(plan, outcome)
 
     def begin_cell(self) -> None:
         """A new cell starts: repetitions are counted afresh."""
         self._repeats.clear()
 
-    def _hint_at_samples(self, plan: Plan, key: str) -> None:
+    def _hint_at_samples(self, plan: Plan, outcome: Response) -> None:
         """A loop over one request is answered by one record: say once how to draw several."""
-        if plan.request.params.get("temperature") == 0 or plan.request.kind != "chat":
-            return
-        self._repeats[key] += 1
-        if self._repeats[key] == REPEATS_BEFORE_HINT:
+        if plan.request.params.get("temperature") == 0 or plan.request.kind != "chat" or shell() is None:
+            return  # a plain script has no cells
+        self._repeats[outcome.key] += 1  # the live one counts, so that a replayed cell says the same
+        if outcome.source == "recorded" and self._repeats[outcome.key] == REPEATS_BEFORE_HINT:
             warnings.warn(
                 "the same request was answered by the same record several times in this cell; "
                 "to draw different answers use `%%llm -n 5` or sample=0, 1, 2 …",

@@ -191,7 +191,7 @@ class Store:
         return count
 
     def remove_lock(self) -> None:
-        """Take the lock's empty file away, unless somebody holds it; whoever waits for it makes a new one."""
+        """Take the lock's empty file away, unless somebody holds it."""
         with contextlib.suppress(OSError, NotImplementedError), self._lock.acquire(timeout=0):
             Path(self._lock.lock_file).unlink()
 
@@ -310,9 +310,7 @@ class Store:
     def _ranked(self, file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
         """The whole records of a key, the one that counts first: the later line, or after a merge conflict the later date."""
         found = self._loaded(file, index, key)
-        if index.conflict:
-            found = iter(sorted(found, key=lambda f: f[1].created, reverse=True))
-        return found
+        return iter(sorted(found, key=lambda f: f[1].created, reverse=True)) if index.conflict else found
 
     @staticmethod
     def _loaded(file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
@@ -382,6 +380,7 @@ class Store:
             rejected = self._reject(index.damaged(file)) if file else 0
             lines = (new[k] if k in new or file is None else tidied(piece(file, places[k])) for k in kept)
             put_in_place(self._target, itertools.chain([self._header()], lines), file)
+            self._index = Index()
         return Tidied(kept=len(kept), dropped=doubles, rejected=rejected, added=len(new))
 
     def _chosen(self, file: io.FileIO, others: Mapping[str, Record]) -> dict[str, Place]:

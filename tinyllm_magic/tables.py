@@ -17,16 +17,12 @@ from functools import cached_property
 from typing import Any, overload
 
 from .answers import Record, Response
-from .errors import MissingExtraError, StoreError, TinyLLMError
+from .errors import MissingExtraError, NotAsked, StoreError
 from .messages import Message, Request
 
 WHOLE = 10_000
 RESULTS = ("answer", "error", "source", "cost")
 _EMPTY: Mapping[str, Any] = {}
-
-
-class NotAsked(TinyLLMError):
-    """A row that was not reached: the map was stopped before its turn; it can be asked again."""
 
 
 class Entry:
@@ -100,20 +96,22 @@ class Tally:
         """The tally after one more row."""
         if entry.error is not None:
             return replace(self, failed=self.failed + 1, seconds=seconds)
-        sums = {"tokens_in": self.tokens_in + entry.tokens[0], "tokens_out": self.tokens_out + entry.tokens[1], "seconds": seconds}
+        tokens_in, tokens_out = self.tokens_in + entry.tokens[0], self.tokens_out + entry.tokens[1]
+        counted = replace(self, tokens_in=tokens_in, tokens_out=tokens_out, seconds=seconds)
         if entry.source == "recorded":
-            return replace(self, recorded=self.recorded + 1, **sums)
+            return replace(counted, recorded=self.recorded + 1)
         unpriced = self.unpriced + (entry.cost is None)
-        return replace(self, live=self.live + 1, cost=self.cost + (entry.cost or 0.0), unpriced=unpriced, **sums)
+        return replace(counted, live=self.live + 1, cost=self.cost + (entry.cost or 0.0), unpriced=unpriced)
 
     @property
     def facts(self) -> tuple[str, ...]:
         """What there is to say, in words."""
         of = f"{self.done:,} of {self.total:,}" if self.total is not None and self.done < self.total else f"{self.done:,}"
-        words = [f"{of} rows"]
+        words = [f"{of} row{'' if of == '1' else 's'}"]
         words += [f"{n:,} {name}" for n, name in ((self.live, "live"), (self.recorded, "recorded"), (self.failed, "failed")) if n]
         words += [f"{self.tokens_in:,} in / {self.tokens_out:,} out tokens"] if self.tokens_in or self.tokens_out else []
-        words += [f"${self.cost:.4f}"] if self.cost else []
+        words += ["< $0.0001" if self.cost < 0.0001 else f"${self.cost:.4f}"] if self.cost else []  # as few digits as tell
+        words += [f"{self.unpriced:,} of unknown price"] if self.cost and self.unpriced else []
         left = self.left if self.total is not None and self.done < self.total else None
         return (*words, f"{self.seconds:.1f} s", *([] if left is None else [f"≈ {left:.0f} s left"]))
 
@@ -212,7 +210,8 @@ class Table:
         return self._value(self.entries[at])
 
     def __repr__(self) -> str:
-        return f"Table({self.tally})"
+        failed = sum(not e.answered for e in self.entries)
+        return f"Table({len(self):,} row{'' if len(self) == 1 else 's'}{f', {failed:,} failed' if failed else ''})"
 
     def _column(self, name: str) -> list[Any]:
         if name in RESULTS:

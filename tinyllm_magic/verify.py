@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -123,10 +124,18 @@ class _Trial:
             self.told(f"{self.path.name}: cell {self.at} of {count}")
 
         with tempfile.TemporaryDirectory(prefix="tinyllm-verify-") as scratch:
-            environ = open_environment(os.environ) if self.terms.record else closed_environment(os.environ)
-            environ |= {"TINYLLM_MODE": "auto" if self.terms.record else "replay", "TINYLLM_STORE": str(self.store.path)}
+            environ = dict(os.environ) if self.terms.record else closed_environment(os.environ)
+            store = self.store.path if self.terms.record else self._copy(Path(scratch))
+            environ |= {"TINYLLM_MODE": "auto" if self.terms.record else "replay", "TINYLLM_STORE": str(store)}
             environ |= {"JPY_SESSION_NAME": str(self.path), "IPYTHONDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"}
             runs.execute(notebook, self.path.parent, environ, timeout=self.terms.timeout, allow_errors=True, started=started)
+
+    def _copy(self, folder: Path) -> Path:
+        """The store to replay from: a copy, so that whatever the notebook does, the store stays as it is."""
+        copied = folder / self.store.path.name
+        if self.store.path.exists():
+            shutil.copyfile(self.store.path, copied)
+        return copied
 
     def _cells(self, now: Any, notes: list[str]) -> Iterator[CellVerdict]:
         """Strict replay: every cell against what was saved."""
@@ -189,11 +198,6 @@ def closed_environment(environ: Mapping[str, str]) -> dict[str, str]:
         kept[name] = kept[name.upper()] = _NOWHERE
     kept["no_proxy"] = kept["NO_PROXY"] = _LOCAL
     return kept
-
-
-def open_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment as it is, for recording."""
-    return dict(environ)
 
 
 def _code_cells(saved: Any, now: Any) -> Iterator[tuple[Any, Any]]:

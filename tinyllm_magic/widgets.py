@@ -34,11 +34,10 @@ class Reading:
     ``values`` holds ``CHOICES`` (``None`` or an empty text: not chosen, not sent), ``answers`` the
     name of the model that will answer. ``models`` are ``{"name", "label"}``; ``specs`` has for each
     parameter ``low`` and ``high`` (hard bounds or ``None``), ``step`` of its number box (1: whole
-    numbers), ``from``, ``to`` and ``stride`` of its slider (``None``: no slider), ``refused`` (why it
-    cannot be set, or an empty text), ``unset`` (what holds when it is not sent) and ``base`` (its value
-    after a reset).
-    ``origins`` says where each choice came from, ``flags`` pins them in a cell. ``meter`` has
-    ``parts`` (``{"label", "tokens"}``), ``window``, ``text`` and ``cost``.
+    numbers), ``from``, ``to``, ``stride`` and ``rest`` of its slider (``None``: no slider; it stands at
+    ``rest`` while nothing is sent), ``refused`` (why it cannot be set, or an empty text), ``unset`` (what
+    holds when it is not sent) and ``base`` (its value after a reset). ``origins`` says where each choice
+    came from, ``flags`` pins them in a cell. ``meter`` has ``parts`` (``{"label", "tokens"}``), ``window``, ``text`` and ``cost``.
     """
 
     values: Mapping[str, Any]
@@ -92,9 +91,10 @@ class ParamPanel(anywidget.AnyWidget):
 
     def refresh(self, said: str | None = None) -> None:
         """Show what holds now; ``said`` tells what was done, else a stale word about it goes."""
-        reading = self._read()
-        same = all(getattr(self, name) == self._shown(reading, name) for name in CHOICES)
-        self.show(replace(reading, status=reading.status or (said if said is not None else self.status if same else "")))
+        with self._guard:
+            reading = self._read()
+            same = all(getattr(self, name) == self._shown(reading, name) for name in CHOICES)
+            self.show(replace(reading, status=reading.status or (said if said is not None else self.status if same else "")))
 
     @staticmethod
     def _shown(reading: Reading, name: str) -> Any:

@@ -84,16 +84,15 @@ function render({ model, el }) {
     let typing = false;
 
     const paint = () => {
-      const { low, high, from, to, step, stride, refused, unset: without } = spec();
+      const { low, high, from, to, step, stride, rest, refused, unset: without } = spec();
       const value = model.get(name);
       const sent = value !== null && value !== undefined;
       row.classList.toggle("tlm-unset", !sent);
       Object.assign(number, { min: low ?? "", max: high ?? "", step: step ?? 1 });
       if (!typing) number.value = sent ? plain(value) : "";
-      number.placeholder = without || "not sent";
       if (range) {
         Object.assign(range, { min: from, max: to, step: stride });
-        range.value = sent ? value : from;
+        range.value = sent ? value : rest ?? from;
         range.setAttribute("aria-valuetext", sent ? plain(value) : without || "not sent");
       }
       for (const one of [range, number, unset]) if (one) one.disabled = Boolean(refused);

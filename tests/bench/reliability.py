@@ -1,0 +1,125 @@
+"""What becomes of acknowledged records: kills, many writers, cut and flipped bytes, in one run.
+
+``python tests/bench/reliability.py [KILLS]`` prints the figures; every one that should be 0 is.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tinyllm_magic import Message, Request, Store
+from tinyllm_magic.answers import Answer, Record, Usage
+from tinyllm_magic.index import Index
+
+WRITER = """
+import sys
+from reliability import record
+from tinyllm_magic import Store
+store = Store(sys.argv[1])
+for number in range(int(sys.argv[3])):
+    made = record(f"{sys.argv[2]} {number}")
+    if store.append(made):
+        print(made.key, flush=True)
+"""
+
+
+def record(text: str) -> Record:
+    """A record of about 1 KB."""
+    request = Request("openai", "gpt-4o-mini", (Message("user", f"{text} {'words ' * 80}"),))
+    answer = Answer(text="An answer. " * 20, finish_reason="stop", usage=Usage(3, 1))
+    return Record(request.key, request.canonical(), answer, "2025-11-21T09:00:00.000Z", 0.5, 0.001, "0.1.0")
+
+
+def writer(path: Path, name: str, count: int) -> subprocess.Popen[str]:
+    """A process that appends, and prints each key once it is acknowledged."""
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(path), name, str(count)], stdout=-1, text=True, env=environ)
+
+
+def kills(folder: Path, count: int) -> str:
+    """SIGKILL at random moments while records are appended back to back."""
+    store, acknowledged, mended, chance = Store(folder / "kills.jsonl"), set[str](), 0, random.Random()  # moments
+    for turn in range(count):
+        process = writer(store.path, f"turn {turn}", 1_000_000)
+        assert process.stdout is not None
+        acknowledged.add(process.stdout.readline().strip())
+        time.sleep(chance.uniform(0.0, 0.03))
+        process.send_signal(signal.SIGKILL)
+        acknowledged |= {line for line in process.communicate()[0].splitlines() if len(line) == 67}
+        mended += bool(store.check())
+    lost = acknowledged - {r.key for r in store.records()}
+    return f"kill -9: {count} kills, {len(acknowledged):,} acknowledged, {len(lost)} lost, a torn last line after {mended} of them"
+
+
+def writers(folder: Path, processes: int = 8, count: int = 200) -> str:
+    """Several processes append at once."""
+    store = Store(folder / "writers.jsonl")
+    running = [writer(store.path, f"process {n}", count) for n in range(processes)]
+    keys = [key for process in running for key in process.communicate()[0].split()]
+    lines = store.path.read_bytes().count(b"\n") - 1
+    lost = set(keys) - {r.key for r in store.records()}
+    return f"{processes} processes × {count} records: {len(keys):,} acknowledged, {len(lost)} lost, {lines - len(set(keys))} doubled"
+
+
+def filled(path: Path, count: int) -> tuple[Store, list[Record], bytes]:
+    """A store with so many records."""
+    store, some = Store(path), [record(str(n)) for n in range(count)]
+    assert all(store.append(r) for r in some)
+    return store, some, path.read_bytes()
+
+
+def truncations(folder: Path) -> str:
+    """The file cut at every byte of its last record."""
+    store, some, text = filled(folder / "cut.jsonl", 20)
+    begin = text.rindex(b"\n", 0, len(text) - 1) + 1
+    crashes = lost = 0
+    for at in range(begin, len(text)):
+        store.path.write_bytes(text[:at])
+        try:
+            fresh = Store(store.path)
+            lost += sum(fresh.get(r.key) != r for r in some[:-1])
+            lost += not fresh.append(some[-1]) or fresh.get(some[-1].key) != some[-1]
+        except Exception as error:  # noqa: BLE001  # any is a crash
+            crashes += 1
+            print(f"cut at {at}: {error!r}")
+    return f"truncation at each of {len(text) - begin:,} bytes: {crashes} crashes, {lost} other records lost"
+
+
+def flips(folder: Path) -> str:
+    """Every byte of a 20-line store flipped once."""
+    store, some, text = filled(folder / "flip.jsonl", 20)
+    ends = [i for i, byte in enumerate(text) if byte == 10]
+    crashes = lost = 0
+    chance = random.Random(3)  # sample data
+    for at in range(len(text)):
+        hit = sum(end < at for end in ends) - 1
+        changed = bytearray(text)
+        changed[at] ^= chance.choice([1, 2, 4, 8, 16, 32, 64, 128, 255])
+        store.path.write_bytes(changed)
+        store._index = Index()  # as a new process would begin
+        try:
+            lost += sum(store.get(r.key, r.request) != r for n, r in enumerate(some) if n != hit)
+        except Exception as error:  # noqa: BLE001  # any is a crash
+            crashes += 1
+            print(f"flip at {at}: {error!r}")
+    return f"flip of each of {len(text):,} bytes: {crashes} crashes, {lost} other records lost"
+
+
+def main() -> None:
+    """Run all and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        print(kills(place, int(sys.argv[1]) if sys.argv[1:] else 200), flush=True)
+        for work in (writers, truncations, flips):
+            print(work(place), flush=True)
+
+
+if __name__ == "__main__":
+    main()

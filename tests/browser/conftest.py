@@ -1,0 +1,160 @@
+"""Fixtures for tests in a real browser: a bare page with a host for our module, JupyterLab, Notebook 7."""
+
+import json
+import os
+
+import pytest
+
+pytest.importorskip("playwright", reason="the browser tests need playwright")
+
+from browser import driver
+
+WHY = "browser tests need Chromium (Debian: apt-get install chromium); set CHROMIUM to its path"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "/browser/" in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+_FAILED = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if driver.chromium() is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(WHY)
+    with driver.browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def context(chromium):
+    made = driver.new_context(chromium)
+    yield made
+    made.close()
+
+
+# The part of anywidget's contract that a module may use, with a record of what it sends.
+HOST = """async ({esm, css, state, views}) => {
+  document.head.replaceChildren(Object.assign(document.createElement('style'), {textContent: css}));
+  document.body.replaceChildren();
+  const subs = {}, sent = [];
+  let dirty = {};
+  const fire = (key) => (subs[key] || []).slice().forEach(f => f());
+  const model = {
+    get: key => structuredClone(state[key]),
+    set: (key, value) => { state[key] = value; dirty[key] = value; },
+    save_changes: () => { const now = dirty; dirty = {}; sent.push(now); Object.keys(now).forEach(k => fire('change:' + k)); },
+    on: (key, f) => { (subs[key] ??= []).push(f); },
+    off: (key, f) => { subs[key] = (subs[key] || []).filter(g => g !== f); },
+    send: () => { throw new Error('a message outside of the state'); },
+  };
+  const url = URL.createObjectURL(new Blob([esm], {type: 'text/javascript'}));
+  const module = (await import(url)).default;
+  URL.revokeObjectURL(url);
+  const cleanups = [];
+  for (let i = 0; i < views; i++) {
+    const el = document.createElement('div');
+    document.body.append(el);
+    cleanups.push(module.render({model, el}));
+  }
+  window.host = {
+    sent, state,
+    fromKernel: (changes) => { Object.assign(state, changes); Object.keys(changes).forEach(k => fire('change:' + k)); },
+    clean: () => cleanups.forEach(f => f()),
+    listeners: () => Object.values(subs).reduce((n, list) => n + list.length, 0),
+  };
+}"""
+
+
+@pytest.fixture
+def page(context):
+    """A bare page that can load nothing; page errors fail the test."""
+    made = context.new_page()
+    made.wrong, made.asked = [], []
+    made.on("pageerror", lambda e: made.wrong.append(str(e)))
+
+    def answer(route):
+        if route.request.url == "http://host.test/":
+            route.fulfill(body="<!doctype html><title>host</title>", content_type="text/html")
+        else:
+            made.asked.append(route.request.url)
+            route.abort()
+
+    made.route("**/*", answer)
+    made.goto("http://host.test/")
+    yield made
+    assert made.wrong == []
+    assert made.asked == []
+    made.close()
+
+
+@pytest.fixture
+def mount(page):
+    """Draws a panel in the bare page, as often as asked."""
+
+    def draw(panel, views=1):
+        state = {k: v for k, v in panel.get_state().items() if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")}
+        page.evaluate(HOST, {"esm": str(panel._esm), "css": panel._css, "state": json.loads(json.dumps(state)), "views": views})
+        return page
+
+    return draw
+
+
+def _served(tmp_path_factory, weights_folder, app):
+    folder = tmp_path_factory.mktemp(app)
+    state = folder / "state"
+    state.mkdir()
+    return driver.serve(folder / "root", state, app, environ={"TINYLLM_CACHE_DIR": str(weights_folder)})
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, weights_folder):
+    with _served(tmp_path_factory, weights_folder, "lab") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def notebook7(tmp_path_factory, weights_folder):
+    with _served(tmp_path_factory, weights_folder, "notebook") as server:
+        yield server
+
+
+def _opener(request, context, server):
+    opened = []
+
+    def open_(*cells, name=None, kernel=True):
+        file = name or f"{request.node.name.removeprefix('test_')[:40]}.ipynb"
+        if name is None:
+            server.write(file, ["%load_ext tinyllm_magic", *cells])
+        book = driver.Notebook(context, server, file, kernel=kernel)
+        opened.append(book)
+        return book
+
+    yield open_
+    for book in opened:
+        if request.node.stash.get(_FAILED, False) and not book.page.is_closed():
+            book.page.screenshot(path=str(server.root / f"FAILED-{request.node.name}.png"))
+        book.close()
+
+
+@pytest.fixture
+def notebook(request, context, lab):
+    """Opens a notebook in JupyterLab; its first cell loads the extension."""
+    yield from _opener(request, context, lab)
+
+
+@pytest.fixture
+def classic(request, context, notebook7):
+    """Opens a notebook in Notebook 7."""
+    yield from _opener(request, context, notebook7)

@@ -1,0 +1,255 @@
+"""JupyterLab or Notebook 7 on loopback, driven through Debian's Chromium; shared by the tests and the scripts beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from playwright.sync_api import Page, sync_playwright
+
+# As root Chromium runs only without its sandbox, in a container /dev/shm may be tiny; it must ask nobody for anything.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-pings",
+    "--force-color-profile=srgb",
+    "--font-render-hinting=none",
+]
+QUIET = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+}
+THEMES = "@jupyterlab/apputils-extension:themes"
+# Notebook 7.6 logs this at its start with no code of ours.
+NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
+
+
+def chromium() -> str | None:
+    """The path of Chromium, or ``None``."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@contextlib.contextmanager
+def browser():
+    """A headless Chromium."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS, headless=True)
+        try:
+            yield running
+        finally:
+            running.close()
+
+
+def new_context(running, *, width: int = 1280, height: int = 1000, **look):
+    """A fresh profile in a running browser."""
+    context = running.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **look)
+    context.set_default_timeout(30_000)
+    return context
+
+
+@dataclass
+class Server:
+    """A running Jupyter server."""
+
+    root: Path
+    base: str
+    token: str
+    app: str
+
+    def api(self, path: str, method: str = "GET", body: object = None):
+        """One call of the server's REST interface."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.base}/api/{path}", data, {"Authorization": f"token {self.token}"}, method=method)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def write(self, name: str, cells: list) -> Path:
+        """A notebook of these cells (text is code)."""
+        made = [nbformat.v4.new_code_cell(c) if isinstance(c, str) else c for c in cells]
+        notebook = nbformat.v4.new_notebook(cells=made)
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, self.root / name)
+        return self.root / name
+
+
+@contextlib.contextmanager
+def serve(root: Path, state: Path, app: str = "lab", settings: dict | None = None, environ: dict | None = None):
+    """A server over ``root`` with settings of its own in ``state``; ``app`` is ``lab`` or ``notebook``."""
+    root.mkdir(parents=True, exist_ok=True)
+    for key, value in {**QUIET, **(settings or {})}.items():
+        package, name = key.split(":")
+        path = state / "settings" / package / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
+    port, token = _free_port(), secrets.token_hex(16)
+    app_class = "LabApp" if app == "lab" else "JupyterNotebookApp"
+    command = [
+        sys.executable, "-m", "jupyterlab" if app == "lab" else "notebook", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+        "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}", "--allow-root",
+        f"--{app_class}.expose_app_in_browser=True",
+    ]  # fmt: skip
+    with (state / f"{app}.log").open("wb") as log:
+        process = subprocess.Popen(command, env=_environment(state, environ or {}), stdout=log, stderr=log, start_new_session=True)
+        server = Server(root, f"http://127.0.0.1:{port}", token, app)
+        try:
+            _wait_until_up(server, process, state / f"{app}.log")
+            yield server
+        finally:
+            _stop(process)
+
+
+def _environment(state: Path, more: dict) -> dict:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "AZURE_", "TINYLLM_", "JPY_", "JUPYTER"))}
+    return {
+        **kept,
+        "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
+        "JUPYTER_CONFIG_DIR": str(state / "config"),
+        "IPYTHONDIR": str(state / "ipython"),
+        "TINYLLM_CONFIG_DIR": str(state / "tinyllm"),
+        **more,
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_up(server: Server, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text()[-3000:])
+        try:
+            server.api("status")
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _stop(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(5)
+
+
+class Notebook:
+    """A notebook open in a page; cells are counted from 0."""
+
+    def __init__(self, context, server: Server, name: str, *, kernel: bool = True) -> None:
+        self.server, self.path = server, server.root / name
+        self.page: Page = context.new_page()
+        self.console: list[str] = []
+        self.page.on("console", lambda m: m.type == "error" and self.console.append(m.text))
+        self.page.on("pageerror", lambda e: self.console.append(str(e)))
+        self.requests: list[str] = []
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        where = "lab/tree" if server.app == "lab" else "notebooks"
+        self.page.goto(f"{server.base}/{where}/{name}?token={server.token}" + ("&reset" if server.app == "lab" else ""))
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        self.page.wait_for_function("() => window.jupyterapp")
+        if kernel:
+            self.wait_idle()
+
+    @property
+    def errors(self) -> list[str]:
+        """What the console complained of, but for a line that is not ours."""
+        return [line for line in self.console if not any(known in line for known in NOT_OURS)]
+
+    @property
+    def strangers(self) -> list[str]:
+        """Requests that left the server."""
+        return [url for url in self.requests if not url.startswith((self.server.base, "data:", "blob:"))]
+
+    def command(self, name: str) -> None:
+        """Run one of the application's commands to its end."""
+        self.page.evaluate("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
+
+    def wait_idle(self) -> None:
+        """Until the kernel rests."""
+        self.page.wait_for_function(
+            """() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""", timeout=60_000
+        )
+
+    def select(self, index: int) -> None:
+        """Make a cell the active one, in command mode."""
+        self.page.evaluate(
+            "i => { const n = window.jupyterapp.shell.currentWidget.content; n.activeCellIndex = i; n.mode = 'command'; }", index
+        )
+
+    def start(self, index: int) -> None:
+        """Run a cell and do not wait."""
+        self.select(index)
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+
+    def run(self, index: int, *, fails: bool = False) -> None:
+        """Run a cell to its end; raises where it failed and should not have."""
+        self.select(index)
+        self.command("notebook:run-cell")
+        self.wait_idle()
+        errors = self.cell_errors(index)
+        if bool(errors) != fails:
+            raise AssertionError(f"cell {index}: {errors}")
+
+    def cell_errors(self, index: int) -> list[str]:
+        """The names and texts of the errors under a cell."""
+        return self.page.evaluate(
+            """i => {
+                const outputs = window.jupyterapp.shell.currentWidget.content.widgets[i].model.outputs;
+                return Array.from({length: outputs.length}, (_, k) => outputs.get(k).toJSON())
+                    .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue);
+            }""",
+            index,
+        )
+
+    def counter(self, index: int):
+        """A cell's execution count, ``None`` where it has not run."""
+        return self.page.evaluate("i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount", index)
+
+    def output(self, index: int):
+        """A cell's outputs."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputArea")
+
+    def saved(self):
+        """The notebook as it is on disk after saving."""
+        self.command("docmanager:save")
+        return nbformat.read(self.path, 4)
+
+    def close(self, *, shutdown: bool = True) -> None:
+        """Close the page and end its kernel."""
+        self.page.close()
+        if shutdown:
+            for session in self.server.api("sessions"):
+                if session["path"] == self.path.name:
+                    self.server.api(f"sessions/{session['id']}", "DELETE")

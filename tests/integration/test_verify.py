@@ -1,0 +1,418 @@
+"""`tinyllm-magic verify` and `cache` through real kernels and real files."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from tinyllm_magic import Store, runs
+from tinyllm_magic.cli import main
+from tinyllm_magic.verify import closed_environment
+
+SETUP = "%load_ext tinyllm_magic"
+
+
+@pytest.fixture(autouse=True)
+def _echo(monkeypatch):
+    monkeypatch.setenv("TINYLLM_API_TYPE", "echo")
+
+
+class Book:
+    """A notebook of these cells in a folder of its own."""
+
+    def __init__(self, folder, *sources, name="analysis.ipynb"):
+        folder.mkdir(exist_ok=True)
+        self.path = folder / name
+        self.store = folder / name.replace(".ipynb", ".llm.jsonl")
+        self.write(new_notebook(cells=[new_markdown_cell("# Title"), new_code_cell(SETUP), *map(new_code_cell, sources)]))
+
+    def write(self, notebook):
+        nbformat.write(notebook, self.path)
+
+    def read(self):
+        return nbformat.read(self.path, as_version=4)
+
+    def change(self, number, **values):
+        """Change fields of a code cell, counted from 1."""
+        notebook = self.read()
+        cell = [c for c in notebook.cells if c.cell_type == "code"][number - 1]
+        for name, value in values.items():
+            if name == "tags":
+                cell.metadata["tags"] = value
+            else:
+                cell[name] = value
+        self.write(notebook)
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the command line; gives exit code, standard output and standard error."""
+
+    def run(*arguments):
+        code = main([str(a) for a in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+PLAIN = (
+    "%%llm -o poem --temperature 0.5\nWrite about {{ 'tea' }}.",
+    "print(poem.text, poem.source)\npoem",
+    "import tempfile, uuid; print(object(), tempfile.mkdtemp(), uuid.uuid4())",
+    "%llm_usage",
+    "%%llm --dry-run\nWrite about tea.",
+    "%llm_cache tidy",
+)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A folder with a recorded notebook; tests copy it."""
+    folder = tmp_path_factory.mktemp("recorded")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TINYLLM_API_TYPE", "echo")
+    book = Book(folder, *PLAIN)
+    assert main(["verify", "--record", str(book.path)]) == 0
+    patch.undo()
+    return folder
+
+
+@pytest.fixture
+def book(recorded, tmp_path):
+    copy = Book(tmp_path / "book")
+    for name in ("analysis.ipynb", "analysis.llm.jsonl"):
+        (tmp_path / "book" / name).write_bytes((recorded / name).read_bytes())
+    return copy
+
+
+def test_record_fills_the_store_writes_the_outputs_and_leaves_nothing_else(recorded):
+    assert sorted(p.name for p in recorded.iterdir()) == ["analysis.ipynb", "analysis.llm.jsonl"]
+    cells = [c for c in nbformat.read(recorded / "analysis.ipynb", as_version=4).cells if c.cell_type == "code"]
+    assert all(c.execution_count for c in cells)
+    assert cells[1].outputs[0].metadata["tinyllm_magic"]["source"] == "live"
+    assert "execution" not in cells[1].metadata
+
+
+def test_a_recorded_notebook_verifies_and_nothing_is_touched(book, run):
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in book.path.parent.iterdir()}
+
+    code, out, err = run("verify", book.path)
+
+    assert code == 0
+    assert out.startswith("✓ analysis.ipynb  7 cells the same")
+    assert "analysis.ipynb" in err
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in book.path.parent.iterdir()} == before
+
+
+def test_recording_again_changes_no_byte(book, run):
+    before = book.path.read_bytes(), book.store.read_bytes()
+    code, out, _ = run("verify", "--record", book.path)
+    assert (code, (book.path.read_bytes(), book.store.read_bytes())) == (0, before)
+    assert "0 answers recorded" in out
+
+
+def test_another_saved_answer_differs_and_both_are_shown(book, run):
+    notebook = book.read()
+    text = json.dumps(notebook).replace("Write about tea.", "Write about coffee.")
+    changed = nbformat.from_dict(json.loads(text))
+    for cell, old in zip(changed.cells, notebook.cells, strict=True):
+        cell.source = old.source
+    book.write(changed)
+
+    code, out, _ = run("verify", book.path)
+
+    assert code == 1
+    assert "saved  Write about coffee." in out
+    assert "now    Write about tea." in out
+
+
+def test_an_edited_prompt_is_missing_and_the_report_names_key_nearest_and_change(book, run, tmp_path):
+    book.change(2, source="%%llm -o poem --temperature 0.5\nWrite about {{ 'coffee' }}.")
+
+    code, out, _ = run("verify", book.path, "--junit", tmp_path / "report.xml")
+
+    assert code == 1
+    assert "cell 2: %%llm -o poem --temperature 0.5 ⏎ Write about {{ 'coffee' }}." in out
+    assert "no recorded answer for this request in analysis.llm.jsonl" in out
+    assert "Its key is k1:" in out
+    assert "The nearest recorded request is k1:" in out
+    assert "[tea]" in out
+    assert "→ Write about [coffee]" in out
+    assert "verify --record analysis.ipynb" in out
+    suite = ET.parse(tmp_path / "report.xml").getroot()[0]  # our own file
+    assert (suite.get("tests"), suite.get("failures")) == ("7", "2")  # the print that follows fails too
+    assert suite[1].find("failure").get("type") == "missing"
+    assert "coffee" in suite[1].find("failure").text
+
+
+def test_a_refresh_left_in_a_cell_cannot_ask_again(book, run):
+    book.change(2, source="%%llm -o poem --temperature 0.5 --fresh\nWrite about {{ 'tea' }}.")
+    assert run("verify", book.path)[0] == 0
+
+
+def test_a_cell_that_was_never_run_has_nothing_to_compare(book, run):
+    notebook = book.read()
+    notebook.cells.append(new_code_cell("%%llm\nNever asked"))
+    notebook.cells.append(new_code_cell("print('never run')"))
+    book.write(notebook)
+
+    code, out, _ = run("verify", book.path)
+
+    assert code == 0
+    assert "cell 8 was never run; now it fails: ReplayMiss" in out
+
+
+def test_a_notebook_that_clears_its_store_cannot_do_so_while_it_is_verified(book, run):
+    notebook = book.read()
+    notebook.cells.append(new_code_cell("%llm_cache clear"))
+    book.write(notebook)
+    before = book.store.read_bytes()
+    assert run("verify", book.path)[0] == 0
+    assert book.store.read_bytes() == before
+
+
+def test_an_error_counts_as_the_same_only_with_its_tag(tmp_path, run):
+    book = Book(tmp_path / "b", "1/0")
+    book.change(2, tags=["raises-exception"])
+    assert run("verify", "--record", book.path)[0] == 0
+    assert run("verify", book.path)[0] == 0
+
+    book.change(2, tags=[])
+    code, out, _ = run("verify", book.path)
+
+    assert code == 1
+    assert "ZeroDivisionError: division by zero" in out
+
+
+def test_recording_a_notebook_that_fails_leaves_the_file_as_it_was(tmp_path, run):
+    book = Book(tmp_path / "b", "%%llm\nOne", "1/0")
+    before = book.path.read_bytes()
+
+    code, out, _ = run("verify", "--record", book.path)
+
+    assert (code, book.path.read_bytes()) == (1, before)
+    assert "ZeroDivisionError" in out
+    assert len(Store(book.store)) == 1
+
+
+HANGS = "import os, pathlib, time\npathlib.Path('../pid').write_text(str(os.getpid()))\ntime.sleep(600)"
+
+
+def test_a_hung_cell_is_named_and_its_kernel_does_not_stay(tmp_path, run):
+    book = Book(tmp_path / "b", HANGS)
+
+    code, out, _ = run("verify", "--timeout", "3", book.path)
+
+    assert code == 2
+    assert "a cell was not finished after 3 s (cell 2)" in out
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_dead_kernel_is_named(tmp_path, run):
+    book = Book(tmp_path / "b", "import os; os._exit(3)")
+    code, out, _ = run("verify", book.path)
+    assert code == 2
+    assert "the kernel died (cell 2)" in out
+
+
+R = {"name": "ir", "display_name": "R", "language": "R"}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda f: f / "none.ipynb", "there is no notebook"),
+        (lambda f: f, "there is no notebook in"),
+        (lambda f: write(f / "x.ipynb", "not JSON"), "x.ipynb is no notebook"),
+        (lambda f: write(f / "r.ipynb", nbformat.writes(new_notebook(metadata={"kernelspec": R}))), "written in R"),
+    ],
+    ids=["missing", "empty folder", "no notebook", "another language"],
+)  # fmt: skip
+def test_what_cannot_run_exits_with_two_and_one_sentence(tmp_path, run, make, said):
+    code, out, err = run("verify", make(tmp_path))
+    assert code == 2
+    assert said in out + err
+
+
+def write(path, text):
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_store_that_is_no_store_cannot_run(book, run):
+    book.store.write_bytes(b"\x89PNG" + bytes(5000) + b"\n" * 3)
+    code, out, _ = run("verify", book.path)
+    assert code == 2
+    assert "analysis.llm.jsonl" in out
+
+
+def test_a_damaged_line_is_told_with_its_number(book, run):
+    with book.store.open("ab") as file:
+        file.write(b'{"key": "half\n')
+    code, out, _ = run("verify", book.path)
+    assert code == 0
+    assert "analysis.llm.jsonl, line 3: not JSON" in out
+
+
+def test_folders_are_searched_without_checkpoints_and_the_worst_exit_code_counts(tmp_path, run):
+    Book(tmp_path / "all", "1", name="good.ipynb")
+    assert run("verify", "--record", tmp_path / "all")[0] == 0
+    Book(tmp_path / "all" / "sub", "2", name="other.ipynb").change(2, outputs=[new_output("stream", text="3")], execution_count=1)
+    Book(tmp_path / "all" / ".ipynb_checkpoints", "1/0", name="good-checkpoint.ipynb")
+
+    code, out, _ = run("verify", tmp_path / "all", "--workers", "2")
+
+    assert code == 1
+    assert "✓ good.ipynb" in out
+    assert "✗ other.ipynb  1 of 1 cell differs" in out
+    assert "checkpoint" not in out
+    assert "2 notebooks: 1 fine, 1 not" in out
+
+
+PROBE = """
+import socket, subprocess, sys
+def refused(f):
+    try:
+        f()
+    except OSError as error:
+        print(type(error).__name__, "network is closed" in str(error))
+    else:
+        print("open")
+refused(lambda: socket.create_connection(("192.0.2.1", 80)))
+refused(lambda: socket.getaddrinfo("example.com", 80))
+refused(lambda: socket.gethostbyname("example.com"))
+refused(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"?", ("192.0.2.1", 53)))
+refused(lambda: socket.socket().connect(("192.0.2.1", 80)))
+code = "import socket; socket.socket().connect(('192.0.2.1', 80))"
+print(b"network is closed" in subprocess.run([sys.executable, "-c", code], capture_output=True).stderr)
+server = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(server.getsockname()).close()
+print("loopback is open")
+"""
+
+
+def test_in_the_kernel_the_network_is_closed_and_no_key_is_there(tmp_path, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT", "MY_TOKEN", "DB_PASSWORD", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.setenv(name, "a-secret-value")
+    notebook = new_notebook(cells=[new_code_cell(PROBE), new_code_cell("import os; print('a-secret-value' in os.environ.values())")])
+
+    runs.execute(notebook, tmp_path, closed_environment(os.environ), timeout=60)
+
+    said = notebook.cells[0].outputs[0].text.splitlines()
+    assert said == ["gaierror True"] * 3 + ["OSError True"] * 2 + ["True", "loopback is open"]
+    assert notebook.cells[1].outputs[0].text == "False\n"
+
+
+def test_a_sitecustomize_of_the_user_runs_all_the_same(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("print('mine')")
+    environ = closed_environment({**os.environ, "PYTHONPATH": str(tmp_path)})
+    done = subprocess.run([sys.executable, "-c", "import sitecustomize"], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "mine\n"
+
+
+def test_a_stranger_without_key_or_settings_gets_the_same_cells(tmp_path, run, monkeypatch):
+    from fakeserver import FakeServer
+
+    monkeypatch.delenv("TINYLLM_API_TYPE")
+    book = Book(tmp_path / "b", "%%llm\nWho are you?")
+    with FakeServer(["A model far away."]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        assert run("verify", "--record", book.path)[0] == 0
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+
+    code, out, _ = run("verify", book.path)
+
+    assert (code, out[:18]) == (0, "✓ analysis.ipynb  ")
+    assert "sk-test" not in book.path.read_text("utf-8") + book.store.read_text("utf-8")
+
+
+def test_every_output_of_a_prompt_cell_carries_its_provenance(book):
+    facts = next(c for c in book.read().cells if c.source.startswith("%%llm -o")).outputs[0].metadata["tinyllm_magic"]
+    record = next(iter(Store(book.store).records()))
+    assert facts["key"] == record.key
+    assert facts["model_asked"] == record.request["model"]
+    assert facts["params"] == {"temperature": 0.5}
+    assert facts["usage"]["prompt_tokens"] > 0
+    assert (facts["created"], facts["package_version"], facts["source"]) == (record.created, record.version, "live")
+    assert facts["model"] == record.answer.model
+
+
+def test_two_notebooks_share_a_store_that_is_named_and_a_renamed_one_keeps_its_answers(tmp_path, run, monkeypatch):
+    one = Book(tmp_path / "b", "%llm_cache use shared.llm.jsonl", "%%llm\nOne", name="one.ipynb")
+    two = Book(tmp_path / "b", "%llm_cache use shared.llm.jsonl", "%%llm\nTwo", name="two.ipynb")
+    assert run("verify", "--record", one.path, two.path)[0] == 0
+    shared = Store(tmp_path / "b" / "shared.llm.jsonl")
+    assert len(shared) == 2
+    assert shared.keys() == sorted(shared.keys())
+
+    renamed = Book(tmp_path / "c", "%%llm\nThree", name="old.ipynb")
+    assert run("verify", "--record", renamed.path)[0] == 0
+    renamed.path.rename(tmp_path / "c" / "new.ipynb")
+    code, out, _ = run("verify", tmp_path / "c" / "new.ipynb")
+    assert code == 1
+    assert "the store new.llm.jsonl is missing" in out
+    renamed.store.rename(tmp_path / "c" / "new.llm.jsonl")
+    assert run("verify", tmp_path / "c" / "new.ipynb")[0] == 0
+
+
+# ---- the store from a shell
+
+
+def test_cache_tells_lists_shows_checks_and_tidies(book, run):
+    key = Store(book.store).keys()[0]
+    code, out, _ = run("cache", "stats", book.store)
+    assert (code, "records  1 in" in out) == (0, True)
+    code, out, _ = run("cache", "list", book.store)
+    assert (code, "Write about tea. → Write about tea." in out) == (0, True)
+    code, out, _ = run("cache", "show", book.store, key[:12])
+    assert (code, "[user]\nWrite about tea.\n[answer]\nWrite about tea." in out) == (0, True)
+    assert run("cache", "check", book.store)[0] == 0
+    assert "1 record kept" in run("cache", "tidy", book.store)[1]
+    assert sorted(p.name for p in book.path.parent.iterdir()) == ["analysis.ipynb", "analysis.llm.jsonl"]
+
+
+def test_cache_check_exits_with_one_on_a_damaged_line_and_tidy_sets_it_aside(book, run):
+    with book.store.open("ab") as file:
+        file.write(b"garbage\n")
+    code, out, _ = run("cache", "check", book.store)
+    assert (code, "line 3: not JSON" in out) == (1, True)
+    assert "1 damaged lines set aside" in run("cache", "tidy", book.store)[1]
+    assert run("cache", "check", book.store)[0] == 0
+
+
+def test_cache_merge_takes_records_in(book, run, tmp_path):
+    code, out, _ = run("cache", "merge", tmp_path / "all.llm.jsonl", book.store)
+    assert (code, "1 taken in" in out) == (0, True)
+    assert len(Store(tmp_path / "all.llm.jsonl")) == 1
+
+
+@pytest.mark.parametrize("what", ["stats", "list", "show", "tidy", "merge", "check"])
+def test_cache_refuses_what_is_no_store_in_one_sentence(what, run, tmp_path):
+    for name in ("missing.llm.jsonl", "."):
+        code, out, err = run("cache", what, tmp_path / name, *([tmp_path / "gone"] if what == "merge" else []))
+        assert (code, out) == (2, "")
+        assert err.startswith("tinyllm-magic: ")
+        assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_ends_the_kernels_at_once(tmp_path):
+    book = Book(tmp_path / "b", HANGS)
+    code = f"import sys; from tinyllm_magic.cli import main; sys.exit(main(['verify', {str(book.path)!r}]))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert process.poll() is None
+    process.send_signal(2)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

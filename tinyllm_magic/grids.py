@@ -1,0 +1,184 @@
+"""A table of answers in, MIME bundles out: the table itself, how far it has come, a comparison, a preview.
+
+Knows which columns and rows are shown, what is said about the rest, and how answers differ.
+Does not know how rows are answered, the notebook, the terminal, stores or sessions.
+
+What is shown of a finished table comes from its records alone, so that a replay shows the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from . import markup
+from .answers import Response
+from .cards import SKELETON, Bundle, Card, grid_bundle, money, pack, progress_bundle, style, table_bundle
+from .markup import QUIET, escape
+from .tables import Entry, Table, Tally, result
+
+SHOWN = 50
+_LONGEST_CELL = 200
+_MOST_KEYS = 1000
+_MOST_COMPARED = 20_000  # characters; beyond that a comparison of words takes too long
+
+
+def rows_bundle(table: Table) -> Bundle:
+    """The first rows of a table, what they sum to, and whether they were asked now."""
+    if table.kind == "compare":
+        return compared_bundle(table)
+    names = [c for c in table.columns if c != "error" or any(e.error for e in table.entries)]
+    rows = [[_cell(d[n]) for n in names] for d in (table[:SHOWN].to_dicts() if len(table) > SHOWN else table.to_dicts())]
+    badge = "live" if any(e.source == "live" for e in table.entries) else "recorded"
+    facts = list(summary(table))
+    if len(table) > SHOWN:
+        facts.insert(0, f"… {len(table) - SHOWN:,} more rows; .to_pandas() has them all")
+    kind = "live" if badge == "live" else "other"
+    foot = f'{escape(" · ".join(facts))} · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>'
+    page = (
+        f'<article class="tlm {QUIET}" style="{SKELETON}" aria-label="Table of answers">'
+        f'{markup.table_html(names, rows)}<footer class="tlm-foot">{foot}</footer></article>'
+    )
+    text = f"{markup.table_text(names, rows)}\n-- {' · '.join([*facts, badge])}"
+    return pack(style() + page, markup.printable(text))
+
+
+def summary(table: Table) -> Iterator[str]:
+    """What a table sums to: rows, failures, tokens and cost of its calls, whenever they were made."""
+    yield f"{len(table):,} row{'' if len(table) == 1 else 's'}"
+    failed = sum(not e.answered for e in table.entries)
+    if failed:
+        yield f"{failed:,} failed"
+    calls = {e.key: e for e in table.entries if e.answered}.values()
+    tokens_in, tokens_out = (sum(e.tokens[i] for e in calls) for i in (0, 1))
+    if tokens_in or tokens_out:
+        yield f"{tokens_in:,} in / {tokens_out:,} out tokens"
+    known = [e.cost for e in calls if e.cost is not None]
+    if known:
+        yield money(sum(known)) + (f" + {len(calls) - len(known):,} of unknown price" if len(known) < len(calls) else "")
+
+
+def facts_of(table: Table) -> dict[str, Any]:
+    """What a table's output tells in its metadata: how many rows, and the keys of their answers."""
+    keys = [e.key for e in table.entries[:_MOST_KEYS]]
+    failed = sum(not e.answered for e in table.entries)
+    return {"version": 1, "table": {"kind": table.kind, "rows": len(table), "failed": failed, "keys": keys}}
+
+
+def tally_bundle(tally: Tally) -> Bundle:
+    """How far a map has come."""
+    return progress_bundle(" · ".join(tally.facts), tally.done, tally.total or 0)
+
+
+def compared_bundle(table: Table) -> Bundle:
+    """The cards of a comparison side by side, in what they differ, and what each took; cards still waiting say so."""
+    cards = [_card(e, table) for e in table.entries]
+    parts = [grid_bundle(cards)]
+    if all(c.state != "streaming" for c in cards):
+        parts += [_differences(cards), _matrix(table, cards)]
+    return {mime: "\n".join(p[mime] for p in parts if p) for mime in ("text/html", "text/plain")}
+
+
+def answers_of(table: Table) -> dict[str, Any]:
+    """The metadata of a comparison: where each answer comes from."""
+    answers = [dict(_card(e, table).metadata) for e in table.entries]
+    return {"version": 1, "answers": answers} if all(answers) else facts_of(table)
+
+
+def preview_bundle(facts: Mapping[str, Any], example: str, title: str = "Dry run: nothing was sent") -> Bundle:
+    """What a map or a grid would send: ``facts`` by name, and the first prompt."""
+    rows = [(name, value) for name, value in facts.items() if value not in (None, "")]
+    shown = table_bundle(title, ("what", "how much"), rows)
+    inner = f'<summary>the first prompt</summary><pre class="tlm-said">{escape(example)}</pre>'
+    prompt = f'<details class="tlm {QUIET}" style="{SKELETON}">{inner}</details>'
+    return pack(shown["text/html"] + (prompt if example else ""), f"{shown['text/plain']}\n{markup.printable(example)}".rstrip())
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return f"{value:.7f}".rstrip("0") if isinstance(value, float) and 0 < abs(value) < 0.0001 else value
+    text = str(value)
+    return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+
+
+def _card(entry: Entry, table: Table) -> Card:
+    own = {name: value for name, value in entry.row.items() if name != "sample"}
+    title = " · ".join(str(v) if k == "model" else f"{k} {v}" for k, v in own.items())
+    title += f" · sample {entry.row['sample']}" if "sample" in entry.row else ""
+    if entry.answered:
+        answer = next(iter(table_of(entry, table)))
+        if isinstance(answer, Response):
+            return Card.of(answer, title=title)
+    if entry.error is not None:
+        return Card.failed(entry.error, title=title)
+    return Card(state="streaming", model=str(entry.row.get("model", "")), title=title)
+
+
+def table_of(entry: Entry, table: Table) -> Table:
+    """A table of one row of another."""
+    return Table([entry], fetch=table.fetch)
+
+
+def _differences(cards: Sequence[Card]) -> Bundle | dict[str, str]:
+    """In what each answer differs from the first: words taken out and put in, by marks as well as by colour."""
+    answered = [(n, c) for n, c in enumerate(cards, 1) if c.state == "done"]
+    if len(answered) < 2:  # one answer differs from none
+        return {}
+    (first, base), *others = answered
+    html, text = [], []
+    for number, card in others:
+        head = f"({number}) {card.title}"
+        if card.text == base.text:
+            html.append(f"<li>{escape(head)}: the same as ({first})</li>")
+            text.append(f"{head}: the same as ({first})")
+            continue
+        pieces = list(_changes(base.text, card.text))
+        html.append(f"<li>{escape(head)}: {''.join(_marked(kind, words) for kind, words in pieces)}</li>")
+        text.append(f"{head}: {''.join(_written(kind, words) for kind, words in pieces)}")
+    same = all(c.text == base.text for _, c in others)
+    title = "All answers are the same" if same else f"Against ({first}) {base.title}"
+    opened = "" if same else " open"
+    page = (
+        f'<details class="tlm {QUIET}" style="{SKELETON}"{opened}><summary>{escape(title)}</summary>'
+        f'<ol style="list-style:none;padding:0;white-space:pre-wrap">{"".join(html)}</ol></details>'
+    )
+    return pack(page, markup.printable("\n".join(["", title, *([] if same else text)])))
+
+
+def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
+    """Stretches of words: ``=`` in both, ``-`` only in the first, ``+`` only in the second."""
+    if len(before) + len(after) > _MOST_COMPARED:
+        yield "=", "(too long to compare word by word)"
+        return
+    one, other = re.findall(r"\S+\s*", before), re.findall(r"\S+\s*", after)
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind == "equal":
+            yield "=", "".join(one[a:b])
+            continue
+        yield from (piece for piece in (("-", "".join(one[a:b])), ("+", "".join(other[c:d]))) if piece[1])
+
+
+def _marked(kind: str, words: str) -> str:
+    tag = {"-": "del", "+": "ins"}.get(kind)
+    return f"<{tag}>{escape(words)}</{tag}>" if tag else escape(words)
+
+
+def _written(kind: str, words: str) -> str:
+    end = words[len(words.rstrip()) :]
+    return words if kind == "=" else f"[{kind}{words.rstrip()}{kind}]{end}"
+
+
+def _matrix(table: Table, cards: Sequence[Card]) -> Bundle:
+    """What each combination took: tokens, cost, and the seconds of its live call."""
+    columns = ("", *table.names, "tokens in / out", "cost", "time", *(["error"] if any(e.error for e in table.entries) else []))
+    rows = []
+    for number, (entry, _) in enumerate(zip(table.entries, cards, strict=True), 1):
+        tokens = f"{entry.tokens[0]:,} / {entry.tokens[1]:,}" if entry.answered else ""
+        own = [_cell(entry.row.get(n)) for n in table.names]
+        told = [_cell(result(entry)["error"])] if len(columns) > len(own) + 4 else []
+        rows.append((f"({number})", *own, tokens, money(entry.cost), f"{entry.waited:.2f} s" if entry.answered else "", *told))
+    shown = table_bundle("Cost and time", columns, rows, caption=" · ".join(itertools.islice(summary(table), 4)))
+    return {"text/html": shown["text/html"].removeprefix(style()), "text/plain": "\n" + shown["text/plain"]}

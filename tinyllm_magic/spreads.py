@@ -1,0 +1,201 @@
+"""A cell's options in, a table of many answers out, shown in one output that fills as they come.
+
+Knows which of a cell's options spread it over rows, models and parameters, and what a dry run of them tells.
+Does not know how rows are answered, how a table is drawn, or how a line is parsed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import display, grids, models
+from .batch import Run, Task, Watch, combinations, row_tasks
+from .call import LLMCall
+from .errors import OptionError, TinyLLMError
+from .messages import Message
+from .options import Options
+from .rows import read_rows
+from .sessions import session
+from .tables import Table
+from .ticker import Ticker
+
+_COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are taken to be like them
+
+
+def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
+    """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
+    tasks, count, kind, index = _tasks(shell, chosen, call)
+    if chosen.dry_run or (session.ledger.budget is not None and count is not None and not chosen.quiet):
+        tasks = list(tasks)
+        estimate = Estimate.of(tasks)
+        title = "Dry run: nothing was sent" if chosen.dry_run else "What is going to be asked"
+        display.show(grids.preview_bundle(estimate.facts, estimate.example, title), shell, about="session")
+        if chosen.dry_run:
+            return None
+    watch = None if chosen.quiet else _watch(shell)
+    return Run(tasks, count, workers=chosen.workers or 8, watch=watch, kind=kind, index=index).table()
+
+
+def _tasks(shell: Any, chosen: Options, call: LLMCall) -> tuple[Iterable[Task], int | None, str, Any]:
+    if chosen.map is None:
+        tasks = list(combinations(call, models=chosen.compare, grid=chosen.grid, samples=chosen.samples or 1))
+        return tasks, len(tasks), "compare", None
+    if chosen.compare is not None or chosen.grid or chosen.samples is not None:
+        raise OptionError("--map goes with one model and one set of parameters", option="--map", hint="Map the one after the other.")
+    rows = _rows(shell, chosen.map)
+    if chosen.dry_run and isinstance(rows, Iterator):
+        raise OptionError("an iterator can be read only once: a dry run would use it up", option="--map", hint="Make a list of it first.")
+    found = read_rows(rows)
+    return row_tasks(call, found), found.count, "map", found.index
+
+
+def _rows(shell: Any, expression: str) -> Any:
+    """The value of the user's own expression, as the notebook would give it."""
+    try:
+        return eval(expression, shell.user_global_ns, shell.user_ns)  # noqa: S307  # the user's code in the user's namespace
+    except (NameError, SyntaxError) as error:
+        hint = "ROWS is a variable or an expression: --map df.head(20)"
+        raise OptionError(f"--map {expression}: {error}", option="--map", hint=hint) from error
+
+
+class Screen:
+    """One output of a notebook, which shows how far a map has come, and at its end the table."""
+
+    def __init__(self, *, ends_with_table: bool) -> None:
+        self._ends_with_table = ends_with_table
+        self._handle: Any = None
+        self._last: Table | None = None
+        self._told = False
+
+    def __call__(self, table: Table) -> None:
+        """Show a state; a map that is over at once shows no more than its end."""
+        self._last = table
+        if table.kind == "compare" and self._ends_with_table:
+            self._put(grids.compared_bundle(table), grids.facts_of(table))
+        elif table.tally.seconds > 0.5:  # what is quicker needs no progress
+            self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})
+
+    def close(self) -> None:
+        """Show the end: the table where it belongs to the cell, else the line that sums it up."""
+        table = self._last
+        if table is None:
+            return
+        if self._ends_with_table:
+            self._put(*table_bundle(table))
+        elif self._handle is not None:
+            self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})
+
+    def _put(self, data: display.Bundle, facts: dict[str, Any]) -> None:
+        self._handle = display.put(self._handle, data, {display.NAMESPACE: facts})
+
+
+class Written(Ticker):
+    """The same in a terminal: one line, and the table as text at the end of a cell."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self._table: Table | None = None
+
+    def __call__(self, table: Table) -> None:
+        """Show a state."""
+        self._table = table
+        if table.tally.seconds > 0.5:  # what is quicker needs no progress
+            super().__call__(table)
+
+    def close(self) -> None:
+        """Write the table."""
+        super().close()
+        if self._table is not None:
+            display.write(grids.rows_bundle(self._table)["text/plain"] + "\n")
+
+
+def _watch(shell: Any) -> Watch:
+    return Written() if display.is_terminal(shell) else Screen(ends_with_table=True)
+
+
+def watcher(shell: Any) -> Watch:
+    """What ``map_rows`` in a cell's Python code shows while it works; its value shows itself."""
+    return Ticker() if display.is_terminal(shell) else Screen(ends_with_table=False)
+
+
+def table_bundle(table: Table) -> tuple[display.Bundle, dict[str, Any]]:
+    """How a table shows itself: data, and the facts for its metadata."""
+    return grids.rows_bundle(table), grids.answers_of(table) if table.kind == "compare" else grids.facts_of(table)
+
+
+@dataclass
+class Estimate:
+    """What tasks would take: rows, how many are recorded, fail to render or ask the same, tokens and cost of the others.
+
+    ``cost`` is US dollars at most; ``None`` where a price is unknown. Tokens are counted for the first rows.
+    """
+
+    rows: int = 0
+    recorded: int = 0
+    failed: int = 0
+    doubled: int = 0
+    live: int = 0
+    counted: int = 0
+    tokens: int = 0
+    cost: float | None = 0.0
+    first_error: str = ""
+    example: str = ""
+    seen: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, tasks: Iterable[Task]) -> Estimate:
+        """Look at every task; nothing is sent."""
+        estimate, current = cls(), session.settings()
+        for task in tasks:
+            estimate.rows += 1
+            try:
+                _, plan = task.call.plan(task.variables, current=current)
+            except TinyLLMError as error:
+                estimate.failed += 1
+                estimate.first_error = estimate.first_error or f"{type(error).__name__}: {error.message}"
+                continue
+            estimate.example = estimate.example or _told(plan.request.messages)
+            if plan.request.key in estimate.seen:
+                estimate.doubled += 1
+            elif session.is_recorded(plan):
+                estimate.recorded += 1
+            else:
+                estimate._count(plan)
+            estimate.seen.add(plan.request.key)
+        return estimate
+
+    def _count(self, plan: Any) -> None:
+        self.live += 1
+        if self.counted >= _COUNTED:
+            return
+        self.counted += 1
+        self.tokens += int(session.count(plan.request.messages, plan.route.name or plan.request.model))
+        most = models.most_expensive(plan.request, plan.route)
+        self.cost = None if most is None or self.cost is None else self.cost + most
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The estimate in words, for a table."""
+        ledger = session.ledger
+        scale = self.live / self.counted if self.counted else 1.0
+        about = "≈ " if scale > 1 else ""
+        share = f" ({self.recorded / self.rows:.0%})" if self.rows else ""
+        cost = None if self.cost is None else display.money(self.cost * scale, "≈ at most ") if self.cost else None
+        return {
+            "rows": f"{self.rows:,}",
+            "recorded: answered without a call": f"{self.recorded:,}{share}",
+            "asked once for several rows": f"{self.doubled:,}" if self.doubled else None,
+            "cannot be rendered": f"{self.failed:,}, the first: {self.first_error}" if self.failed else None,
+            "live calls": f"{self.live:,}",
+            "prompt tokens of live calls": f"{about}{int(self.tokens * scale):,}" if self.live else None,
+            "cost of live calls": cost if self.cost is not None else "unknown",
+            "budget": f"{display.money(ledger.budget)}, {display.money(ledger.spent)} spent" if ledger.budget is not None else None,
+        }
+
+
+def _told(messages: Iterable[Message]) -> str:
+    return "\n".join(f"[{m.role}]\n{m.text}" for m in itertools.islice(messages, 10))
