@@ -325,7 +325,7 @@ def test_a_function_may_render_a_template_inside_a_template():
 def test_an_undefined_name_is_told_with_line_and_near_matches():
     error = fails("one\ntwo\n{{ topc }}", UndefinedError, topic=1, other=2)
     assert (error.variable, error.line, error.column, error.near) == ("topc", 3, 4, ("topic",))
-    assert error.message == "'topc' is not defined (line 3)"
+    assert error.message == "'topc' is not defined (line 3, column 4)"
     assert "'topic'" in error.hint
     assert "{% raw %}" in error.hint
 
@@ -566,7 +566,7 @@ def test_a_file_that_includes_itself_is_a_prompt_error(folder):
 def test_a_template_from_a_file_finds_its_neighbours_and_names_itself(folder, tmp_path):
     folder(main="{% include 'part.j2' %}\n{{ gone }}", part="p")
     template = Template.from_file(tmp_path / "main.j2")
-    with pytest.raises(UndefinedError, match=r"line 2 of main\.j2"):
+    with pytest.raises(UndefinedError, match=r"line 2, column 4 of main\.j2"):
         template.render({})
     assert template.render({"gone": "g"})[0].content == "p\ng"
 

@@ -209,7 +209,7 @@ class Template:
             known = {n for n in map(str, (*variables, *self._bound)) if not n.startswith("_")}
             similar = () if remedy else near(str(name), known)
         return UndefinedError(
-            f"{message}{self._place(line, file)}",
+            f"{message}{self._place(line, file, column)}",
             hint=did_you_mean(similar, remedy, RAW_HINT),
             variable=None if name is None else str(name),
             near=similar,

@@ -48,5 +48,5 @@ def test_a_cell_streams_its_text_once_and_ends_with_one_footer(tmp_path):
 def test_an_error_is_told_in_a_few_lines_without_a_traceback():
     out, err = session("%load_ext tinyllm_magic", "%llm {{ nope }}")
     said = out + err
-    assert "UndefinedError: 'nope' is not defined (line 1)" in said
+    assert "UndefinedError: 'nope' is not defined (line 1, column " in said
     assert "Traceback (most recent call last)" not in said
