@@ -1,8 +1,10 @@
 """Rows in, a table out: order, identity, failures, stops, and what a table is."""
 
+import io
 import pickle
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import polars as pl
@@ -13,11 +15,13 @@ from tinyllm_magic.errors import (
     BudgetError,
     MissingExtraError,
     OptionError,
+    PromptError,
     ProviderError,
     RateLimitError,
     ReplayMiss,
     ServerError,
     Stopped,
+    UndefinedError,
 )
 from tinyllm_magic.pacing import Pacer
 from tinyllm_magic.relays import Policy
@@ -101,7 +105,7 @@ def test_rows_of_every_kind_are_read(said, rows):
     assert table["answer"][0] == "<Say tea>"
 
 
-@pytest.mark.parametrize("rows", ["tea", b"tea", None, 3, [1, 2], {"a": 1}, {"a": [1], "b": [1, 2]}], ids=str)
+@pytest.mark.parametrize("rows", ["tea", b"tea", None, 3, [1, 2], [{"w": 1}, 2], {"a": 1}, {"a": [1], "b": [1, 2]}], ids=str)
 def test_what_holds_no_rows_is_refused(said, rows):
     with pytest.raises(OptionError):
         map_rows(CALL, rows)
@@ -146,6 +150,25 @@ def test_a_call_that_is_wrong_is_an_error_and_not_a_table_of_errors(said):
         map_rows(LLMCall(None, "Say {{ w }}", temprature=1), ROWS)
 
     assert said.asked == []
+
+
+@pytest.mark.parametrize("text", ["Say {{ w", "{% include 'nowhere.txt' %} {% if %}", "nowhere.txt"])
+def test_a_template_that_no_row_can_fill_is_an_error_and_not_a_table_of_errors(said, text):
+    with pytest.raises(PromptError):
+        map_rows(LLMCall(None, text), ROWS)
+
+
+def test_a_text_is_no_call_and_the_error_says_how_to_make_one(said):
+    for ask in (lambda: map_rows("Say {{ w }}", ROWS), lambda: compare("Say tea")):
+        with pytest.raises(OptionError, match=r"LLMCall\("):
+            ask()
+
+
+@pytest.mark.parametrize("workers", [0, -1, "8", 2.5, None])
+def test_workers_that_are_no_number_above_zero_are_refused(said, workers):
+    for executor in (None, ThreadPoolExecutor(1)):
+        with pytest.raises(OptionError, match="workers="):
+            map_rows(CALL, ROWS, workers=workers, executor=executor)
 
 
 def test_an_unknown_way_with_errors_is_refused(said):
@@ -205,6 +228,31 @@ def test_rows_that_a_stop_did_not_reach_are_failed_ones(said):
     assert len(table) == 200
     assert 0 < len(table.failed) < 200
     assert not map_rows(CALL, table.failed).failed
+
+
+@pytest.mark.parametrize(("mode", "words"), [("auto", "Run the same again"), ("off", "To go on, map its .failed")])
+def test_a_stop_says_how_to_go_on_in_the_mode_that_holds(said, mode, words):
+    def rows():
+        yield {"w": 1}
+        raise KeyboardInterrupt
+
+    with pytest.raises(Stopped, match=words):
+        map_rows(CALL, rows(), mode=mode)
+
+
+def test_rows_that_ask_the_same_as_a_finished_one_are_kept_at_a_stop(said):
+    asked = threading.Event()
+
+    def rows():
+        yield from ({"w": "tea"}, {"w": "tea"})
+        asked.wait(5)
+        raise KeyboardInterrupt
+
+    said.say = lambda text: (threading.Timer(0.2, asked.set).start(), text)[1]
+    with pytest.raises(Stopped) as stopped:
+        map_rows(CALL, rows())
+
+    assert stopped.value.table["answer"] == ["Say tea", "Say tea"]
 
 
 def test_a_failing_iterator_is_its_own_error_and_what_is_finished_is_kept(said):
@@ -305,7 +353,29 @@ def test_compare_of_one_call_names_the_model_that_answers(said):
     assert compare(LLMCall(None, "Say tea", model="a"))["model"] == ["a"]
 
 
-@pytest.mark.parametrize("wrong", [{"models": []}, {"grid": {"temperature": []}}, {"samples": 0}], ids=str)
+def test_a_grid_takes_models_and_single_values_too(said):
+    table = compare(CALL, grid={"model": ["a", "b"], "temperature": 0}, variables={"w": "tea"})
+
+    assert [(r["model"], r["temperature"]) for r in table.to_dicts()] == [("a", 0), ("b", 0)]
+
+
+def test_a_prompt_that_fails_for_every_card_is_an_error(said):
+    with pytest.raises(UndefinedError, match="'w' is not defined"):
+        compare(CALL, models=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"models": []},
+        {"grid": {"temperature": []}},
+        {"samples": 0},
+        {"samples": "3"},
+        {"models": ["a"], "grid": {"model": ["b"]}},
+        {"samples": 2, "grid": {"sample": [0, 1]}},
+    ],
+    ids=str,
+)
 def test_compare_of_nothing_is_refused(said, wrong):
     with pytest.raises(OptionError):
         compare(CALL, **wrong)
@@ -319,6 +389,16 @@ def test_a_column_with_the_name_of_a_result_is_kept_under_another(said):
 
     assert table.columns == ("w", "row_answer", "answer", "error", "source", "cost")
     assert (table["row_answer"], table["answer"]) == ([42], ["<Say tea>"])
+
+
+def test_columns_of_a_table_that_is_mapped_again_all_have_names_of_their_own(said):
+    once = map_rows(CALL, [{"w": "tea"}]).to_dicts()
+    twice = map_rows(CALL, once).to_dicts()
+    thrice = map_rows(LLMCall(None, "{{ row.row_answer }} {{ row.answer }}"), twice)
+
+    assert len(set(thrice.columns)) == len(thrice.columns)
+    assert thrice[0].text == "<<Say tea> <Say tea>>"
+    assert thrice.to_pandas().shape == thrice.to_polars().shape == (1, len(thrice.columns))
 
 
 def test_a_table_iterates_indexes_and_slices(said):
@@ -339,6 +419,37 @@ def test_results_join_back_to_the_frame_they_came_from(said):
     joined = frame.join(map_rows(CALL, frame).to_pandas()[["answer"]])
 
     assert joined.loc["y", "answer"] == "<Say milk>"
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["k", "n"]),
+        pd.date_range("2024-01-01", periods=3, name="day"),
+        pd.Index([3, 1, 2], name="id"),
+    ],
+    ids=["levels", "dates", "numbers"],
+)
+def test_results_have_the_index_of_their_frame_whole_and_in_part(said, index):
+    frame = pd.DataFrame({"w": ["tea", "milk", "rum"]}, index=index)
+    table = map_rows(CALL, frame)
+
+    assert frame.join(table.to_pandas()["answer"])["answer"].tolist() == table["answer"]
+    assert table.to_pandas().index.equals(index)
+    assert table[1:].to_pandas().index.equals(index[1:])
+    assert table.failed.to_pandas().index.names == index.names
+
+
+def test_missing_values_of_a_pandas_frame_are_none_as_in_every_other_kind_of_rows(said):
+    columns = {"text": ["a", None], "number": [1.5, None], "whole": pd.array([1, None], dtype="Int64")}
+    frame = pd.DataFrame({**columns, "kind": pd.Categorical(["u", None]), "day": pd.to_datetime(["2024-01-01", None])})
+
+    table = map_rows(LLMCall(None, "{{ row.values()|list }}{{ 'none' if text is none and not number }}"), frame)
+
+    assert list(table.rows[1].values()) == [None] * 5
+    assert [type(v).__name__ for v in table.rows[0].values()] == ["str", "float", "int", "str", "Timestamp"]
+    assert table[1].text == "<[None, None, None, None, None]none>"
+    assert table.to_pandas()["number"].dtype == table.to_pandas()["cost"].dtype == float
 
 
 def test_a_polars_frame_has_all_columns(said):
@@ -389,6 +500,22 @@ def test_a_log_gets_a_line_every_tenth(capsys):
     tick.close()
 
     assert len(capsys.readouterr().err.splitlines()) == 11
+
+
+def test_a_terminal_has_one_line_that_never_wraps(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    tick = Ticker(Terminal())
+    for done in (1, 50_000):
+        tick(Table([], Tally(total=100_000, live=done, tokens_in=10**6, cost=1.5, seconds=9.0)))
+    tick.close()
+
+    lines = tick._out.getvalue().removesuffix("\n").split("\r")[1:]
+    assert len(lines) == 2
+    assert max(map(len, lines)) < 40
 
 
 def test_rows_know_their_number_where_it_can_be_known():

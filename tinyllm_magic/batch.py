@@ -22,7 +22,7 @@ from .answers import Record, Response
 from .cache import Mode
 from .call import LLMCall
 from .clients import OpenAIClient
-from .errors import ConfigError, NotAsked, OptionError, ReplayMiss, Stopped, TinyLLMError
+from .errors import ConfigError, NotAsked, OptionError, PromptError, ReplayMiss, Stopped, TinyLLMError
 from .plans import Plan
 from .pools import Crew, Hired, Pool, answered
 from .rows import Rows, read_rows
@@ -67,6 +67,7 @@ def map_rows(
     that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing.
     Raises ``OptionError`` and ``ConfigError`` where the call itself is wrong.
     """
+    _demand_call(call)
     found = read_rows(rows)
     tasks = row_tasks(call if mode is None else call.varied(mode=mode), found)
     run = Run(tasks, found.count, workers=workers, on_error=on_error, executor=executor, watch=watch_of(progress), index=found.index)
@@ -103,13 +104,11 @@ def combinations(
     mode: str | None = None,
 ) -> Iterator[Task]:
     """The tasks of ``compare``; raises ``OptionError`` where there is nothing to compare."""
-    names = [models] if isinstance(models, str) else list(models) if models is not None else [call.model_params.get("model")]
-    axes = {key: [v] if isinstance(v, str) else list(v) for key, v in (grid or {}).items()}
-    empty = [key for key, choices in {"models": names, **axes}.items() if not choices]
-    if empty:
-        raise OptionError(f"{empty[0]} has no values to compare", option=empty[0])
-    if samples < 1:
-        raise OptionError(f"samples={samples}: at least one is needed", option="samples")
+    _demand_call(call)
+    _demand_count("samples", samples)
+    names, axes = _axes(call, models, grid or {})
+    if samples > 1 and "sample" in axes:
+        raise OptionError("sample is an axis of the grid already", option="sample", hint="Leave out -n (samples=), or the axis.")
     given = {} if mode is None else {"mode": mode}
     for name in names:
         route = session.route(name, session.settings())
@@ -122,7 +121,8 @@ def combinations(
 
 
 def row_tasks(call: LLMCall, rows: Rows) -> Iterator[Task]:
-    """The tasks of ``map_rows``."""
+    """The tasks of ``map_rows``; raises ``PromptError`` for a template that can be rendered for no row."""
+    call.templates()
     return (Task(row, call, _variables(call, row)) for row in rows.items)
 
 
@@ -133,6 +133,33 @@ def watch_of(progress: bool | Watch | None) -> Watch | None:
     if progress is None:
         return session.watch() if session.watch is not None else None
     return Ticker() if progress else None
+
+
+def _axes(call: LLMCall, models: Iterable[str] | None, grid: Mapping[str, Any]) -> tuple[list[Any], dict[str, list[Any]]]:
+    """The models and each parameter's values; a text or a number is one value."""
+    axes = {key: list(v) if isinstance(v, Iterable) and not isinstance(v, (str, bytes, Mapping)) else [v] for key, v in grid.items()}
+    if models is not None and "model" in axes:
+        hint = "Name all models in one place: --compare M1,M2 (models=)."
+        raise OptionError("model is an axis of the grid already", option="model", hint=hint)
+    own = axes.pop("model", [call.model_params.get("model")])
+    names = own if models is None else [models] if isinstance(models, str) else list(models)
+    empty = [key for key, choices in {"models": names, **axes}.items() if not choices]
+    if empty:
+        raise OptionError(f"{empty[0]} has no values to compare", option=empty[0])
+    return names, axes
+
+
+def _demand_call(call: Any) -> None:
+    """Raise ``OptionError`` (a ``TypeError``) for what is no ``LLMCall``."""
+    if not isinstance(call, LLMCall):
+        hint = 'Make one of the prompt: LLMCall("You are brief.", "Translate {{ text }}.").'
+        raise OptionError(f"the call is an LLMCall, not {type(call).__name__}", option="call", hint=hint)
+
+
+def _demand_count(name: str, value: Any) -> None:
+    """Raise ``OptionError`` (a ``TypeError``) for what is no whole number above 0."""
+    if not isinstance(value, int) or value < 1:
+        raise OptionError(f"{name}={value!r} is not a whole number above 0", option=name)
 
 
 def _variables(call: LLMCall, row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -156,6 +183,7 @@ class Run:
     ) -> None:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
+        _demand_count("workers", workers)
         self._tasks, self._count, self._kind, self._index = iter(tasks), count, kind, index
         self._client, current = session.client(), session.settings()
         self._store = session.store(current)
@@ -169,6 +197,8 @@ class Run:
         self._first: dict[str, int] = {}
         self._twins: dict[int, list[int]] = {}
         self._missed = False
+        self._mode: Mode | None = None
+        self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always
         self._tally = Tally(count)
 
     def table(self) -> Table:
@@ -185,7 +215,7 @@ class Run:
         except KeyboardInterrupt:
             raise self._stopped() from None
         except BaseException as error:
-            if len(self._entries) == 1 and isinstance(error, (ConfigError, OptionError)):
+            if len(self._entries) == 1 and isinstance(error, self._fatal):
                 raise  # nothing was begun
             self._halt()
             if isinstance(error, TinyLLMError):
@@ -201,10 +231,11 @@ class Run:
         try:
             client, plan = task.call.plan(task.variables, client=self._client, current=self._current)
         except TinyLLMError as error:
-            if place == 0 and isinstance(error, (ConfigError, OptionError)):
+            if place == 0 and isinstance(error, self._fatal):
                 raise  # the call itself is wrong, and so would be every row
             self._end(place, error)
             return
+        self._mode = plan.mode
         first = self._first.setdefault(plan.request.key, place)
         if first != place:
             self._join(place, first)
@@ -302,13 +333,14 @@ class Run:
     def _halt(self) -> Table:
         """Stop asking, keep what has come in, and the rows that were not reached as failed ones."""
         self._pool.stop()
+        self._raises = False
         while not self._pool.events.empty():
             place, outcome = self._pool.events.get()
             known = self._calls.pop(place, None)
             if not isinstance(outcome, CancelledError) and self._entries[place].error is None:
-                self._entries[place].take(outcome)
-                self._tally = self._tally.plus(self._entries[place], 0.0)
-            del known
+                self._end(place, outcome, known)
+                for twin in self._twins.pop(place, ()):
+                    self._join(twin, place)
         if self._count is not None:
             self._entries += (Entry(task.row) for task in self._tasks)
         for entry in self._entries:
@@ -320,6 +352,7 @@ class Run:
         table = self._halt()
         kept = sum(e.answered for e in table.entries)
         of = "" if self._count is None else f" of {self._count:,}"
-        again = "Run the same again to go on: what is recorded is answered at once"
-        message = f"Stopped: {kept:,}{of} rows are answered and kept in session.last_table. {again}; or map its .failed."
+        records = self._mode in (Mode.AUTO, Mode.REPLAY)
+        again = "Run the same again to go on (what is recorded is answered at once), or map" if records else "To go on, map"
+        message = f"Stopped: {kept:,}{of} rows are answered and kept in session.last_table. {again} its .failed."
         return Stopped(message=message, table=table)

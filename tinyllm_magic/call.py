@@ -193,11 +193,15 @@ class LLMCall:
         """
         return {**vars(self), "namespace": self._needed()}
 
-    def _needed(self) -> dict[str, Any]:
+    def templates(self) -> list[Template]:
+        """The templates, read; raises ``PromptError`` where a file is missing or where Jinja cannot read one."""
         folders = template_folders()
         given = (("<system>", self.system_template_name), ("<user>", self.user_template_name), ("<cell>", self._file))
         parts = [self._part(text, name) for name, text in given if text is not None]
-        parts += [_parsed(self._cell, "<cell>", folders)] if self._cell is not None else []
+        return parts + ([_parsed(self._cell, "<cell>", folders)] if self._cell is not None else [])
+
+    def _needed(self) -> dict[str, Any]:
+        parts = self.templates()
         if not any(part.refers for part in parts):
             names = {n for part in parts for n in part.variables}
             return {n: self.namespace[n] for n in names if n in self.namespace}

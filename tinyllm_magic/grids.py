@@ -32,17 +32,18 @@ def rows_bundle(table: Table) -> Bundle:
         return compared_bundle(table)
     names = [c for c in table.columns if c != "error" or any(e.error for e in table.entries)]
     rows = [[_cell(d[n]) for n in names] for d in (table[:SHOWN].to_dicts() if len(table) > SHOWN else table.to_dicts())]
-    badge = "live" if any(e.source == "live" for e in table.entries) else "recorded"
+    sources = {e.source for e in table.entries}
+    badge = next((b for b in ("live", "recorded") if b in sources), "")
     facts = list(summary(table))
     if len(table) > SHOWN:
         facts.insert(0, f"… {len(table) - SHOWN:,} more rows; .to_pandas() has them all")
     kind = "live" if badge == "live" else "other"
-    foot = f'{escape(" · ".join(facts))} · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>'
+    foot = escape(" · ".join(facts)) + (f' · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>' if badge else "")
     page = (
         f'<article class="tlm {QUIET}" style="{SKELETON}" aria-label="Table of answers">'
         f'{markup.table_html(names, rows)}<footer class="tlm-foot">{foot}</footer></article>'
     )
-    text = f"{markup.table_text(names, rows)}\n-- {' · '.join([*facts, badge])}"
+    text = f"{markup.table_text(names, rows)}\n-- {' · '.join(filter(None, [*facts, badge]))}"
     return pack(style() + page, markup.printable(text))
 
 

@@ -55,8 +55,6 @@ class Crew:
     """
 
     def __init__(self, workers: int, current: Settings) -> None:
-        if workers < 1:
-            raise OptionError(f"workers={workers}: at least one is needed", option="workers")
         self.events: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
         self.pacer = Pacer(workers)
         self._jobs: SimpleQueue[tuple[int, OpenAIClient, Plan] | None] = SimpleQueue()

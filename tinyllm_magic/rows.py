@@ -34,7 +34,7 @@ def read_rows(value: Any) -> Rows:
     if isinstance(value, (str, bytes)) or value is None:
         raise OptionError(f"{type(value).__name__} holds no rows", option="rows", hint=_HINT)
     if isinstance(value, (list, tuple)):
-        return Rows(map(_row, value), len(value))
+        return Rows(iter([_row(item) for item in value]), len(value))  # all are looked at before the first is asked
     frame = _frame(value)
     if frame is not None:
         return frame
@@ -63,7 +63,7 @@ def _frame(value: Any) -> Rows | None:
     """The rows of anything narwhals reads; ``None`` where it reads nothing."""
     import narwhals as nw
 
-    frame: Any = nw.from_native(value, allow_series=True, pass_through=True)
+    frame: Any = nw.from_native(_with_none(value), allow_series=True, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if isinstance(frame, nw.Series):
@@ -73,6 +73,12 @@ def _frame(value: Any) -> Rows | None:
         return None
     names = [str(c) for c in frame.columns]
     return Rows((dict(zip(names, row, strict=True)) for row in frame.iter_rows()), len(frame), _labels(value))
+
+
+def _with_none(value: Any) -> Any:
+    """A pandas frame with ``None`` where it has NaN, NaT or NA, as polars and dicts have it: ``{% if note %}`` is false there."""
+    known = value.notna() if _labels(value) is not None and hasattr(value, "notna") else None
+    return value if known is None else value.astype(object).where(known, None)
 
 
 def _labels(value: Any) -> Sequence[Any] | None:

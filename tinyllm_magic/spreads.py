@@ -75,6 +75,8 @@ class Screen:
         """Show a state; a map that is over at once shows no more than its end."""
         self._last = table
         if table.kind == "compare" and self._ends_with_table:
+            if table.tally.done == len(table):
+                return  # close() draws the end
             self._put(grids.compared_bundle(table), grids.facts_of(table))
         elif table.tally.seconds > 0.5:  # what is quicker needs no progress
             self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})

@@ -133,7 +133,7 @@ class Table:
     entries: Sequence[Entry]
     tally: Tally = field(default_factory=Tally)
     kind: str = "map"
-    index: Sequence[Any] | None = None
+    index: Any = None
     fetch: Callable[[str], Record | None] | None = None
 
     @cached_property
@@ -141,10 +141,21 @@ class Table:
         """The rows' own columns, in the order in which they come up."""
         return tuple(dict.fromkeys(name for e in self.entries for name in e.row))
 
+    @cached_property
+    def _kept(self) -> dict[str, str]:
+        """The rows' own columns by the names that they have beside the results."""
+        kept: dict[str, str] = {}
+        for name in self.names:
+            free = name
+            while free in RESULTS or free in kept or (free != name and free in self.names):
+                free = f"row_{free}"
+            kept[free] = name
+        return kept
+
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns, the results after the rows' own."""
-        return (*map(_kept, self.names), *RESULTS)
+        return (*self._kept, *RESULTS)
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -178,7 +189,7 @@ class Table:
     def to_pandas(self) -> Any:
         """The table as a pandas frame, with the index of the frame that it was made from."""
         pandas = _library("pandas")
-        return pandas.DataFrame(self.to_dicts(), columns=list(self.columns), index=None if self.index is None else list(self.index))
+        return pandas.DataFrame(self.to_dicts(), columns=list(self.columns), index=self.index).astype({"cost": float})
 
     def to_polars(self) -> Any:
         """The table as a polars frame."""
@@ -216,13 +227,12 @@ class Table:
     def _column(self, name: str) -> list[Any]:
         if name in RESULTS:
             return [result(e)[name] for e in self.entries]
-        own = {_kept(n): n for n in self.names}
-        if name not in own:
+        if name not in self._kept:
             raise KeyError(name)
-        return [e.row.get(own[name]) for e in self.entries]
+        return [e.row.get(self._kept[name]) for e in self.entries]
 
     def _dict(self, entry: Entry) -> dict[str, Any]:
-        return {**{_kept(n): entry.row.get(n) for n in self.names}, **result(entry)}
+        return {**{kept: entry.row.get(name) for kept, name in self._kept.items()}, **result(entry)}
 
     def _value(self, entry: Entry) -> Response | BaseException:
         if entry.answered:
@@ -242,7 +252,7 @@ class Table:
         tally = Tally(len(entries))
         for entry in entries:
             tally = tally.plus(entry, 0.0) if entry.answered or entry.error is not None else tally
-        index = None if self.index is None else [self.index[i] for i in places]
+        index = None if self.index is None else self.index.take(list(places))
         return Table(entries, tally, self.kind, index, self.fetch)
 
 
@@ -251,10 +261,6 @@ def result(entry: Entry) -> dict[str, Any]:
     error = entry.error
     told = None if entry.answered else f"{type(error).__name__}: {getattr(error, 'message', error)}" if error else "not asked"
     return {"answer": (entry.text or "") if entry.answered else None, "error": told, "source": entry.source, "cost": entry.cost}
-
-
-def _kept(name: str) -> str:
-    return f"row_{name}" if name in RESULTS else name
 
 
 def _request(canonical: Mapping[str, Any]) -> Request:

@@ -6,6 +6,7 @@ Does not know how rows are answered, HTML, sessions or the notebook.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -28,6 +29,7 @@ class Ticker:
         out, tally = self._out or sys.stderr, table.tally
         line = str(tally)
         if out.isatty():
+            line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps could not be written over
             out.write(f"\r{line:<{self._width}}")
             self._width = len(line)
         else:
