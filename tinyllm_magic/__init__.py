@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 _ROOMS = {
@@ -82,6 +83,9 @@ if TYPE_CHECKING:
 __all__ = sorted(_HOME)  # noqa: PLE0605  # one table says where each name lives; test_exports holds it sorted
 
 logging.getLogger("tinyllm_magic").addHandler(logging.NullHandler())
+
+if os.environ.get("TINYLLM_MODE"):
+    importlib.import_module(".settings", __name__)  # it keeps what the process was started with, before a cell can change it
 
 
 def __getattr__(name: str) -> Any:

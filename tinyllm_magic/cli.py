@@ -12,6 +12,7 @@ import shutil
 import sys
 import textwrap
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -94,13 +95,14 @@ def run_verify(chosen: argparse.Namespace) -> int:
     from .verify import Terms, find, verify
 
     found = find(chosen.places)
+    names = Counter(path.name for path in found)
     terms = Terms(record=chosen.record, timeout=chosen.timeout, workers=chosen.workers, allow_errors=chosen.allow_errors)
     done: list[verdicts.NotebookVerdict] = []
     progress = _Ticker(sys.stderr)
     for verdict in verify(found, terms, told=progress.tell):
         done.append(verdict)
         progress.clear()
-        print("\n".join(verdicts.told(verdict)), flush=True)
+        print("\n".join(verdicts.told(verdict, whole_path=names[verdict.path.name] > 1)), flush=True)
     if len(done) > 1:
         bad = sum(bool(v.exit_code) for v in done)
         print(f"{len(done)} notebooks: {len(done) - bad} fine, {bad} not")
@@ -122,7 +124,7 @@ class _Ticker:
     def tell(self, line: str) -> None:
         """Show how far a notebook has come."""
         with self._lock:
-            name = line.partition(":")[0]
+            name = line.rpartition(":")[0]
             if self._out.isatty():
                 self._out.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
             elif name not in self._seen:

@@ -19,10 +19,12 @@ NAMESPACE = "tinyllm_magic"
 _FACTS = f"metadata {NAMESPACE}"
 _LONGEST = 110
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CELL_FILE = re.compile(r"\(\d+\.py, (?=line)")  # how a syntax error names its cell
 _OVERWRITTEN = re.compile(r"[^\n]*\r(?=[^\n])")
 _BADGE = re.compile(r'<span class="tlm-badge tlm-badge-(?:live|other)">(?:live|recorded)</span>')
 _FOOTER = re.compile(r"^(-- .*?)(?:live|recorded)$", re.MULTILINE)
 _PREVIEW = re.compile(r"recorded: answered without a call|not recorded: would be a live call")
+_COUNT = re.compile(r"(?:≈ )?[\d,]+(?= tokens?\b| of [\d,]+ tokens| left for the answer)|(?<=\()[\d.]+%(?=\))|≈ \$[\d.,]+")
 _SOURCE = re.compile(r"\b(?:live|recorded)\b")
 _GAPS = re.compile(r"[ \t]+|-{2,}|─{2,}")
 _UNSTABLE = (
@@ -65,11 +67,29 @@ def difference(saved: Iterable[Mapping[str, Any]], now: Iterable[Mapping[str, An
     return (*lines, *_lines(one, other))
 
 
+def was_live(outputs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the answers shown was made by a call rather than found in a store."""
+    return any(answer.get("source") == "live" for answer in _answers(outputs))
+
+
+def shows_answer(outputs: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the outputs is an answer of ours."""
+    return any("key" in answer for answer in _answers(outputs))
+
+
+def _answers(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for output in outputs:
+        facts = (output.get("metadata") or {}).get(NAMESPACE)
+        if isinstance(facts, Mapping):
+            yield facts
+            yield from (answer for answer in facts.get("answers") or () if isinstance(answer, Mapping))
+
+
 def error_of(outputs: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
     """Name and text of the error that a cell ended with."""
     for output in outputs:
         if output.get("output_type") == "error":
-            return str(output.get("ename", "")), _ANSI.sub("", str(output.get("evalue", "")))
+            return str(output.get("ename", "")), _CELL_FILE.sub("(", _ANSI.sub("", str(output.get("evalue", ""))))
     return None
 
 
@@ -133,6 +153,9 @@ def _shown(output: Mapping[str, Any]) -> Iterator[Piece]:
     ours = ours if isinstance(ours, Mapping) else {}
     if ours.get("about") in ("session", "progress"):
         return  # what the session has spent and how it is set is no answer
+    if ours.get("about") == "preview":  # how exactly tokens are counted depends on the tokenizers at hand
+        yield "text/plain", _COUNT.sub("…", _settled(_text((output.get("data") or {}).get("text/plain", ""))))
+        return
     is_answer = "key" in ours or "answers" in ours
     for mime, value in sorted((output.get("data") or {}).items()):
         if mime == "application/vnd.jupyter.widget-view+json":

@@ -10,7 +10,8 @@ import asyncio
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,10 @@ def read(path: Path) -> Any:
         return nbformat.read(path, as_version=4)
     except FileNotFoundError:
         raise NotebookError(f"there is no notebook {path}") from None
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError, KeyError, AttributeError) as error:
-        raise NotebookError(f"{path.name} is no notebook: {error}") from error
+    except (nbformat.reader.NotJSONError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path.name} is no notebook: it is not JSON") from error
+    except (nbformat.ValidationError, RecursionError, LookupError, AttributeError, TypeError) as error:
+        raise NotebookError(f"{path.name} is no notebook: its JSON has not the shape of one") from error
 
 
 def write(notebook: Any, path: Path) -> None:
@@ -91,8 +94,7 @@ def execute(
     )
     _RUNNING.append(manager)
     try:
-        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # pyzmq wants this kind, on Windows too
-            return runner.run(client.async_execute(env=dict(environ), cleanup_kc=True))
+        return _run(lambda: client.async_execute(env=dict(environ), cleanup_kc=True))
     except nbclient.exceptions.CellExecutionError as error:
         raise NotebookError(_told(error), hint="The notebook shows the whole error.") from error
     except nbclient.exceptions.CellTimeoutError as error:
@@ -105,6 +107,19 @@ def execute(
         _RUNNING.remove(manager)
 
 
+def _run(begin: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """The result of a coroutine; in a thread of its own where this one runs a loop already, as a notebook's does."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        with ThreadPoolExecutor(1) as beside:
+            return beside.submit(_run, begin).result()
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # pyzmq wants this kind, on Windows too
+        return runner.run(begin())
+
+
 def stop_all() -> None:
     """Kill the kernels that run now; the calls of ``execute`` that wait for them end with ``NotebookError``."""
     for manager in tuple(_RUNNING):
@@ -115,6 +130,7 @@ def stop_all() -> None:
 
 def _kernel_manager() -> Any:
     """A manager for kernels of this very Python, whatever kernels the user has installed."""
+    _library("ipykernel")
     jupyter = _library("jupyter_client")
     specs = jupyter.kernelspec.KernelSpecManager(kernel_dirs=[])
     return jupyter.AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)

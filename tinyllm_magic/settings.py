@@ -56,6 +56,8 @@ __all__ = [
 
 PACKAGED_FILE = Path(__file__).with_name("config.ini")
 _FORCING = "environment TINYLLM_MODE"
+_STARTED = {"TINYLLM_MODE": "replay"} if os.environ.get("TINYLLM_MODE", "").strip().lower() == "replay" else {}
+"""A process that was started in strict replay stays in it, whatever a cell does to the environment."""
 _ADDRESSES = ("base_url", "azure_endpoint")
 _OTHER_VARIABLES = ("TINYLLM_CACHE_DIR", "TINYLLM_CONFIG_DIR")
 
@@ -207,7 +209,8 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None, *
     Cheap when nothing changed. Raises ``ConfigError`` naming key, file and range; a near-miss of a key
     and a key for an API in a file are told once as ``ConfigWarning``.
     """
-    environ = os.environ if environ is None else environ
+    if environ is None:
+        environ = {**os.environ, **_STARTED} if _STARTED else os.environ
     place = str(folder or os.getcwd())  # noqa: PTH109  # runs for every cell; Path costs as much again
     user, here = _both(place, user_folder, environ)
     found = tuple((variable, text) for variable in _BY_VARIABLE if (text := environ.get(variable)))

@@ -55,9 +55,9 @@ def exit_code(verdicts: Iterable[NotebookVerdict]) -> int:
     return max((v.exit_code for v in verdicts), default=2)
 
 
-def told(verdict: NotebookVerdict) -> Iterator[str]:
-    """The lines of one notebook: the result, then the evidence."""
-    yield _headline(verdict)
+def told(verdict: NotebookVerdict, *, whole_path: bool = False) -> Iterator[str]:
+    """The lines of one notebook: the result, then the evidence; with its path where its name alone is not enough."""
+    yield _headline(verdict, str(verdict.path) if whole_path else verdict.path.name)
     yield from (f"    {note}" for note in verdict.notes)
     failed = [c for c in verdict.cells if c.failed]
     for cell in failed[:_MOST_CELLS]:
@@ -68,8 +68,8 @@ def told(verdict: NotebookVerdict) -> Iterator[str]:
         yield f"    … and {len(failed) - _MOST_CELLS} more: cells {numbers}"
 
 
-def _headline(verdict: NotebookVerdict) -> str:
-    name, seconds = verdict.path.name, f"({verdict.seconds:.1f} s)"
+def _headline(verdict: NotebookVerdict, name: str) -> str:
+    seconds = f"({verdict.seconds:.1f} s)"
     if verdict.problem:
         return f"✗ {name}  could not run: {verdict.problem}"
     compared = [c for c in verdict.cells if c.verdict != NOTHING]

@@ -20,8 +20,8 @@ from typing import Any
 
 from . import runs
 from .cache import Store
-from .errors import TinyLLMError
-from .outputs import difference, error_of, was_executed
+from .errors import MissingExtraError, TinyLLMError
+from .outputs import difference, error_of, shows_answer, was_executed, was_live
 from .runs import NotebookError
 from .verdicts import DIFFERENT, FAILED, MISSING, NOTHING, SAME, CellVerdict, NotebookVerdict
 
@@ -29,6 +29,12 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|\AOPENAI_|\AA
 _LOCAL = "localhost,127.0.0.1,::1"
 _NOWHERE = "http://127.0.0.1:9"  # the discard port: programs that are not Python and mind proxies fail at once
 _OFFLINE = Path(__file__).parent / "static" / "offline"
+
+_IGNORED = "nbval-ignore-output"  # nbval's word for it
+_LIVE = (
+    "answered live, although this is strict replay",
+    "→ the notebook sets TINYLLM_MODE in its environment before it loads the extension: take that out",
+)
 
 Told = Callable[[str], None]
 
@@ -79,22 +85,26 @@ def verify_one(path: Path, terms: Terms, told: Told) -> NotebookVerdict:
     began = time.monotonic()
     try:
         verdict = _Trial(path, terms, told).verdict()
+    except MissingExtraError:
+        raise  # no notebook can run
     except TinyLLMError as error:
         verdict = NotebookVerdict(path, problem=error.message)
     except OSError as error:
         verdict = NotebookVerdict(path, problem=f"{error.strerror or type(error).__name__}: {error.filename or path.name}")
-    return replace(verdict, seconds=time.monotonic() - began)
+    except Exception as error:  # noqa: BLE001  # a file may hold anything, and the other notebooks are to be verified all the same
+        verdict = NotebookVerdict(path, problem=f"{type(error).__name__}: {error}")
+    return replace(verdict, path=path, seconds=time.monotonic() - began)
 
 
 class _Trial:
     """One run of one notebook."""
 
     def __init__(self, path: Path, terms: Terms, told: Told) -> None:
-        self.path, self.terms, self.told = path.absolute(), terms, told
+        self.path, self.name, self.terms, self.told = path.absolute(), str(path), terms, told
         self.saved = runs.read(path)
         self.store = Store(self.path.with_name(f"{self.path.stem}.llm.jsonl"))
         self.at = 0
-        language = self.saved.metadata.get("kernelspec", {}).get("language") or self.saved.metadata.get("language_info", {}).get("name")
+        language = _named(self.saved, "kernelspec", "language") or _named(self.saved, "language_info", "name")
         if language not in (None, "python"):
             raise NotebookError(f"it is written in {language}; only Python notebooks are verified")
 
@@ -121,7 +131,7 @@ class _Trial:
 
         def started(_index: int, _cell: Any) -> None:
             self.at += 1
-            self.told(f"{self.path.name}: cell {self.at} of {count}")
+            self.told(f"{self.name}: cell {self.at} of {count}")
 
         with tempfile.TemporaryDirectory(prefix="tinyllm-verify-") as scratch:
             environ = dict(os.environ) if self.terms.record else closed_environment(os.environ)
@@ -141,6 +151,7 @@ class _Trial:
         """Strict replay: every cell against what was saved."""
         never_run = not any(was_executed(c) for c in self.saved.cells if c.cell_type == "code")
         has_store = self.store.path.exists()
+        unstable: list[int] = []
         for number, (before, after) in enumerate(_code_cells(self.saved, now), 1):
             title, error = _title(before), error_of(after.get("outputs", ()))
             counts = was_executed(before) or (never_run and has_store)
@@ -149,11 +160,17 @@ class _Trial:
                 yield CellVerdict(number, title, NOTHING)
             elif error is not None and not self._may_fail(before):
                 yield self._failure(number, title, error)
-            elif not was_executed(before):
+            elif was_live(after.get("outputs", ())):
+                yield CellVerdict(number, title, FAILED, _LIVE)
+            elif not was_executed(before) or _has_tag(before, _IGNORED):
                 yield CellVerdict(number, title, NOTHING)
             else:
                 lines = difference(before.outputs, after.outputs)
+                if lines and not shows_answer(before.outputs):
+                    unstable.append(number)
                 yield CellVerdict(number, title, DIFFERENT if lines else SAME, lines)
+        if unstable:
+            notes.append(f"what differs in cell {', '.join(map(str, unstable))} is no answer: tag a cell `{_IGNORED}` where its output may change")
 
     def _recorded(self, now: Any) -> Iterator[CellVerdict]:
         """Recording: every cell must run."""
@@ -165,7 +182,7 @@ class _Trial:
                 yield CellVerdict(number, _title(before), SAME)
 
     def _may_fail(self, cell: Any) -> bool:
-        return self.terms.allow_errors or "raises-exception" in cell.metadata.get("tags", [])
+        return self.terms.allow_errors or _has_tag(cell, "raises-exception")
 
     def _failure(self, number: int, title: str, error: tuple[str, str]) -> CellVerdict:
         name, text = error
@@ -206,6 +223,14 @@ def _code_cells(saved: Any, now: Any) -> Iterator[tuple[Any, Any]]:
 
 def _runs(cell: Any) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip())
+
+
+def _has_tag(cell: Any, tag: str) -> bool:
+    return tag in (cell.metadata.get("tags") or ())
+
+
+def _named(notebook: Any, part: str, name: str) -> Any:
+    return (notebook.metadata.get(part) or {}).get(name)
 
 
 def _title(cell: Any) -> str:

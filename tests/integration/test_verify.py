@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -156,6 +157,25 @@ def test_a_refresh_left_in_a_cell_cannot_ask_again(book, run):
     assert run("verify", book.path)[0] == 0
 
 
+@pytest.mark.parametrize("line", ["%env TINYLLM_MODE=off", "import os; os.environ['TINYLLM_MODE'] = 'auto'", "%llm_cache mode off"])
+def test_a_mode_set_in_the_notebook_cannot_ask_again(tmp_path, run, line):
+    book = Book(tmp_path / "b", line, "%%llm\nOne")
+    assert run("verify", "--record", book.path)[0] == 0
+    book.store.unlink(missing_ok=True)
+    code, out, _ = run("verify", book.path)
+    assert (code, "the store analysis.llm.jsonl is missing" in out) == (1, True)
+
+
+def test_an_answer_that_was_made_live_all_the_same_fails(tmp_path, run):
+    book = Book(tmp_path / "b", "%%llm\nOne")
+    notebook = book.read()
+    notebook.cells.insert(0, new_code_cell("import os; os.environ['TINYLLM_MODE'] = 'off'"))
+    book.write(notebook)
+    assert run("verify", "--record", book.path)[0] == 0
+    code, out, _ = run("verify", book.path)
+    assert (code, "answered live, although this is strict replay" in out) == (1, True)
+
+
 def test_a_cell_that_was_never_run_has_nothing_to_compare(book, run):
     notebook = book.read()
     notebook.cells.append(new_code_cell("%%llm\nNever asked"))
@@ -201,6 +221,39 @@ def test_recording_a_notebook_that_fails_leaves_the_file_as_it_was(tmp_path, run
     assert len(Store(book.store)) == 1
 
 
+def test_an_output_that_changes_on_each_run_is_told_from_an_answer_and_ignored_with_its_tag(tmp_path, run):
+    book = Book(tmp_path / "b", "import time; time.time()", "%%llm\nOne")
+    assert run("verify", "--record", book.path)[0] == 0
+    code, out, _ = run("verify", book.path)
+    assert (code, "what differs in cell 2 is no answer: tag a cell `nbval-ignore-output`" in out) == (1, True)
+
+    book.change(2, tags=["nbval-ignore-output"])
+
+    code, out, _ = run("verify", book.path)
+    assert (code, out.startswith("✓ analysis.ipynb  2 cells the same")) == (0, True)
+
+
+def test_a_syntax_error_is_told_without_the_name_of_a_file_nobody_knows(tmp_path, run):
+    book = Book(tmp_path / "b", "def f(:")
+    assert "SyntaxError: invalid syntax (line 1)" in run("verify", "--record", book.path)[1]
+
+
+def test_notebooks_of_one_name_are_told_apart_by_their_folders(tmp_path, run):
+    for folder in ("one", "two"):
+        Book(tmp_path / folder)
+    _, out, err = run("verify", tmp_path)
+    for folder in ("one", "two"):
+        assert str(tmp_path / folder / "analysis.ipynb") in out
+        assert str(tmp_path / folder / "analysis.ipynb") in err
+
+
+def test_what_is_not_installed_is_one_sentence_with_the_line_that_installs_it(book, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbclient", None)
+    assert run("verify", book.path, book.path.parent) == (
+        2, "", 'tinyllm-magic: running notebooks needs the package nbclient\npip install "tinyllm-magic[verify]"\n'
+    )  # fmt: skip
+
+
 HANGS = "import os, pathlib, time\npathlib.Path('../pid').write_text(str(os.getpid()))\ntime.sleep(600)"
 
 
@@ -230,10 +283,12 @@ R = {"name": "ir", "display_name": "R", "language": "R"}
     [
         (lambda f: f / "none.ipynb", "there is no notebook"),
         (lambda f: f, "there is no notebook in"),
-        (lambda f: write(f / "x.ipynb", "not JSON"), "x.ipynb is no notebook"),
+        (lambda f: write(f / "x.ipynb", "not JSON"), "x.ipynb is no notebook: it is not JSON"),
+        (lambda f: write(f / "x.ipynb", "[1]"), "x.ipynb is no notebook: its JSON has not the shape of one"),
+        (lambda f: write(f / "x.ipynb", '{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}'), "nbformat version 99"),
         (lambda f: write(f / "r.ipynb", nbformat.writes(new_notebook(metadata={"kernelspec": R}))), "written in R"),
     ],
-    ids=["missing", "empty folder", "no notebook", "another language"],
+    ids=["missing", "empty folder", "no notebook", "another shape", "another format", "another language"],
 )  # fmt: skip
 def test_what_cannot_run_exits_with_two_and_one_sentence(tmp_path, run, make, said):
     code, out, err = run("verify", make(tmp_path))
@@ -308,6 +363,15 @@ def test_in_the_kernel_the_network_is_closed_and_no_key_is_there(tmp_path, monke
     said = notebook.cells[0].outputs[0].text.splitlines()
     assert said == ["gaierror True"] * 3 + ["OSError True"] * 2 + ["True", "loopback is open"]
     assert notebook.cells[1].outputs[0].text == "False\n"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_program_that_minds_proxies_finds_none_that_answers():
+    done = subprocess.run(
+        ["curl", "-sS", "http://192.0.2.1/"], env=closed_environment(os.environ), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 7
+    assert "127.0.0.1 port 9" in done.stderr
 
 
 def test_a_sitecustomize_of_the_user_runs_all_the_same(tmp_path):
