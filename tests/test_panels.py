@@ -197,6 +197,112 @@ def test_a_handler_in_another_thread_and_a_refresh_do_not_lose_each_other(panel)
     assert session.chosen["seed"] == panel.seed == 99
 
 
+@pytest.fixture
+def asked(shell, panel):
+    """An echo that counts its calls and says at which temperature it was asked."""
+    from tinyllm_magic import OpenAIClient, register_client
+
+    class Counting(OpenAIClient):
+        calls = 0
+
+        def _raw_model_call(self, model, chat_api_params):
+            type(self).calls += 1
+            return f"{model} at {chat_api_params.get('temperature')}, {chat_api_params.get('reasoning_effort')}"
+
+    register_client("counting", Counting())
+    session.choose(api_type="counting", model="one")
+
+    def run(line, cell="hello"):
+        assert shell.run_cell(f"%%llm -q {line}\n{cell}").success
+        return Counting
+
+    return run
+
+
+def test_a_slider_that_comes_back_to_a_recorded_value_shows_its_answer_and_asks_nobody(panel, asked):
+    counting = asked("--max-tokens 9")
+    assert panel.recorded["text"] == "one at None, None"
+    assert panel.recorded["title"] == "Answer to “hello”; the cell itself sets max_tokens"
+    panel.temperature = 0.5
+    assert (panel.recorded["line"], panel.recorded["text"]) == ("not recorded with these values: the next run asks", "")
+    panel.temperature = None
+    assert panel.recorded["text"] == "one at None, None"
+    assert panel.recorded["line"].startswith("recorded · 20")
+    assert counting.calls == 1
+
+
+def test_sliders_move_over_the_recorded_combinations_of_a_grid(panel, asked):
+    counting = asked("--grid temperature=0,0.5,1 --grid seed=1,2")
+    assert panel.recorded["ticks"] == {"temperature": [0, 0.5, 1], "seed": [1, 2]}
+    assert [c["name"] for c in panel.recorded["choices"]][:2] == ["temperature 0 · seed 1", "temperature 0 · seed 2"]
+    assert [p["label"].split()[0] for p in panel.meter["parts"]] == ["user", "around"]
+    panel.temperature, panel.seed = 0.5, 2
+    assert (panel.recorded["text"], panel.picked) == ("one at 0.5, None", "temperature 0.5 · seed 2")
+    panel.seed = 3
+    assert (panel.recorded["text"], panel.picked) == ("", "")
+    assert counting.calls == 6
+
+
+def test_a_recorded_combination_is_chosen_as_a_whole_in_one_message(panel, asked):
+    counting = asked("--compare one,two --grid temperature=0,1 --grid reasoning_effort=low,high")
+    name = "two · temperature 1 · reasoning_effort high"
+    values = next(c["values"] for c in panel.recorded["choices"] if c["name"] == name)
+    panel.set_state({**values, "picked": name})
+    assert (panel.recorded["text"], panel.picked) == ("two at 1.0, high", name)
+    assert (session.settings().model, session.settings().temperature) == ("two", 1)
+    panel.picked = "one · temperature 0 · reasoning_effort low"
+    assert panel.recorded["text"] == "one at 0.0, low"
+    assert counting.calls == 8
+
+
+def test_a_combination_that_is_no_longer_there_is_refused(panel, asked):
+    asked("--grid temperature=0,1")
+    panel.set_state({"picked": "temperature 7"})
+    assert "temperature 7" in panel.status
+    assert panel.picked == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "line", "text"),
+    [
+        ("off", "mode off: recorded answers are not looked at", ""),
+        ("replay", "recorded · ", "one at None, None"),
+        ("refresh", "recorded · ", "one at None, None"),
+    ],
+)
+def test_what_is_recorded_shows_in_every_mode_but_off(panel, asked, mode, line, text):
+    asked("")
+    panel.mode = mode
+    assert panel.recorded["line"].startswith(line)
+    assert panel.recorded["text"] == text
+
+
+def test_a_cells_own_parameter_wins_over_the_slider_as_it_would_when_run_again(panel, asked):
+    asked("--temperature 0.2")
+    panel.temperature = 1.5
+    assert panel.recorded["text"] == "one at 0.2, None"
+
+
+def test_a_grid_that_was_only_previewed_has_no_combinations_yet(panel, asked):
+    counting = asked("--grid temperature=0,1 --dry-run")
+    assert panel.recorded["line"].startswith("not recorded")
+    assert "choices" not in panel.recorded
+    assert counting.calls == 0
+
+
+def test_a_map_is_no_question_of_the_panel(panel, asked):
+    asked("--map [{'word':1},{'word':2}]", "{{ word }}")
+    assert panel.recorded == {}
+
+
+def test_a_store_that_cannot_be_read_is_told_in_the_panels_line(panel, asked, tmp_path):
+    asked("")
+    (tmp_path / "folder").mkdir()
+    session.choose(cache_file_name=str(tmp_path / "folder"))
+    panel.refresh()
+    assert "folder" in panel.recorded["line"]
+
+
 def test_unloading_lets_go_of_the_shells_events(shell, panel):
     shell.run_line_magic("unload_ext", "tinyllm_magic")
     assert panels.refresh not in shell.events.callbacks["post_run_cell"]

@@ -7,14 +7,15 @@ Does not know how magics are registered, how a line is parsed, stores, vendors o
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from . import display, spreads
+from . import display, recalls, spreads
 from .answers import Response
 from .call import LLMCall
 from .clients import OpenAIClient
-from .errors import Stopped
+from .errors import Stopped, TinyLLMError
 from .options import Options
 from .plans import Plan
 from .sessions import session
@@ -28,7 +29,7 @@ def ask(shell: Any, chosen: Options, text: str) -> Response | list[Response] | T
     if chosen.spreads:
         return spread(shell, chosen, call)
     client, plan = call.prepare()
-    session.last_plan = plan
+    session.last_plan, session.last_question = plan, recalls.asked(call, call.messages, samples=chosen.samples or 1)
     if chosen.dry_run:
         show_plan(shell, plan, chosen.samples)
         return None
@@ -42,11 +43,21 @@ def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     try:
         table = spreads.spread(shell, chosen, call)
     except Stopped as stop:
+        remember(chosen, call, stop.table)
         assign(shell, chosen, stop.table)
         raise
+    remember(chosen, call, table)
     if table is not None:
         assign(shell, chosen, table)
     return table
+
+
+def remember(chosen: Options, call: LLMCall, table: Table | None) -> None:
+    """Keep what a comparison asked, and which of its combinations are recorded; a map asks too many questions to keep one."""
+    if chosen.map is None:
+        with suppress(TinyLLMError):  # the table shows it
+            question = recalls.compared(call, chosen.grid, chosen.compare, table, samples=chosen.samples or 1)
+            session.last_plan, session.last_question = recalls.planned(question, session.settings()), question
 
 
 def one(shell: Any, chosen: Options, call: LLMCall, client: OpenAIClient, plan: Plan) -> Response:
@@ -101,4 +112,4 @@ def show_plan(shell: Any, plan: Plan, samples: int | None = None) -> None:
     if samples is not None:
         known = sum(session.is_recorded(p) for p in draws(plan, samples))
         facts["notes"] = (*facts["notes"], f"{samples} samples, {known} of them recorded; tokens and cost are those of one")
-    display.show(display.dry_run_bundle(plan.request.messages, facts.pop("tokens"), **facts), shell)
+    display.show(display.dry_run_bundle(plan.request.messages, facts.pop("tokens"), **facts), shell, about="preview")

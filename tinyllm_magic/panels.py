@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import display, models, plans, settings
+from . import display, models, plans, recalls, settings
 from .cards import money, room
 from .checks import without_login
 from .errors import ConfigError
@@ -67,7 +67,7 @@ def make() -> ParamPanel:
     from .widgets import ParamPanel
 
     meter = _Meter()
-    return ParamPanel(lambda: reading(meter), choose, reset)
+    return ParamPanel(lambda: reading(meter), choose, reset, pick)
 
 
 def refresh(_result: Any = None) -> None:
@@ -98,6 +98,11 @@ def reset() -> str:
     return "reset: what files and environment say holds again"
 
 
+def pick(name: str) -> str:
+    """Take the values of a recorded combination and say so; raises ``ConfigError`` where there is none of this name."""
+    return choose(recalls.pick(name))
+
+
 def reading(meter: _Meter) -> Reading:
     """What holds now, as a panel shows it."""
     from .widgets import Reading
@@ -117,6 +122,7 @@ def reading(meter: _Meter) -> Reading:
         origins=origins(route, current),
         flags=flags(route, current),
         meter=meter.read(route, params),
+        recorded=recalls.recall(current, {**params, "model": words["model"] or route.name or route.model}),
         status=status,
     )
 

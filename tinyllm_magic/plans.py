@@ -42,6 +42,23 @@ class Plan:
     """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a cell asked, before the settings of a moment come in: its rendered messages, and what it says of its own.
+
+    ``params`` win over every setting, as in the cell. ``combinations`` are the recorded ones of its grid, by
+    parameter (and ``model``, where models are compared); ``samples`` is how many draws it asked for.
+    """
+
+    messages: tuple[Message, ...]
+    model: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    mode: str | None = None
+    sample: int = 0
+    samples: int = 1
+    combinations: tuple[Mapping[str, Any], ...] = ()
+
+
 def make_plan(
     messages: Iterable[Message | Mapping[str, Any]] | str,
     route: Route,

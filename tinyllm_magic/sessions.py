@@ -28,7 +28,7 @@ from .kinds import CLIENTS, AzureClient
 from .ledger import Ledger
 from .messages import Message
 from .models import Route, TokenCount
-from .plans import Plan
+from .plans import Plan, Question
 from .providers.local import LocalProvider
 from .settings import Settings
 from .tables import Table
@@ -83,6 +83,7 @@ class Session:
         self.unsupported: set[tuple[str, str, str]] = set()
         self.history: deque[Entry] = deque(maxlen=HISTORY_LENGTH)
         self.last_plan: Plan | None = None
+        self.last_question: Question | None = None
         self.panel: Any = None
         self.ledger = Ledger()
         self.progress: Callable[[str, int, int], None] | None = None
@@ -246,9 +247,8 @@ class Session:
         return TokenCount(engine.count_messages(known)) if engine and known else models.count_messages(known, name)
 
     def cut(self, text: str, limit: int, model: str | None = None) -> str:
-        """The beginning of a text that has at most ``limit`` tokens for a model."""
-        name, engine = self._tokenizer(model)
-        return engine.cut(text, limit) if engine else models.cut_text(text, limit, name)
+        """The beginning of a text that has at most ``limit`` tokens for a model; the same on every machine."""
+        return models.cut_text(text, limit, self.route(model, self.settings()).model)
 
     def _tokenizer(self, model: str | None) -> tuple[str, LocalProvider | None]:
         """A model's name, and its engine where it runs here and can start at once."""

@@ -38,6 +38,9 @@ class Reading:
     ``rest`` while nothing is sent), ``refused`` (why it cannot be set, or an empty text), ``unset`` (what
     holds when it is not sent) and ``base`` (its value after a reset). ``origins`` says where each choice
     came from, ``flags`` pins them in a cell. ``meter`` has ``parts`` (``{"label", "tokens"}``), ``window``, ``text`` and ``cost``.
+    ``recorded`` is the known answer to the last question with these values: ``title``, ``line`` and ``text``; its
+    ``choices`` are the recorded combinations of a grid (``{"name", "values"}``), ``ticks`` their values by parameter,
+    and ``picked`` names the one that holds.
     """
 
     values: Mapping[str, Any]
@@ -47,6 +50,7 @@ class Reading:
     origins: Mapping[str, str] = field(default_factory=dict)
     flags: str = ""
     meter: Mapping[str, Any] = field(default_factory=dict)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
     status: str = ""
 
 
@@ -54,9 +58,9 @@ class ParamPanel(anywidget.AnyWidget):
     """Sliders, number boxes and a token meter for the next cells; every choice is a trait.
 
     ``panel.temperature = 0.2`` does what the slider does, and ``panel.observe`` and
-    ``ipywidgets.link`` work on each of ``CHOICES``. ``chosen`` is called with the new choices,
-    ``reset`` to forget them all (both say in a sentence what they did; a ``ValueError`` is a refusal),
-    and ``read`` for what holds then.
+    ``ipywidgets.link`` work on each of ``CHOICES``. ``chosen`` is called with the new choices, ``pick``
+    with the name of a recorded combination, ``reset`` to forget all choices (each says in a sentence what
+    it did; a ``ValueError`` is a refusal), and ``read`` for what holds then.
     """
 
     _esm = _STATIC / "panel.js"
@@ -71,6 +75,7 @@ class ParamPanel(anywidget.AnyWidget):
     seed = Int(None, allow_none=True).tag(sync=True)
     mode = Unicode("", help="auto, replay, refresh or off; empty: the default").tag(sync=True)
     resets = Int(0, help="counts how often the page asked for a reset").tag(sync=True)
+    picked = Unicode("", help="the recorded combination that holds; setting it takes its values").tag(sync=True)
 
     answers = Unicode("").tag(sync=True)
     models: Any = List().tag(sync=True)
@@ -78,16 +83,23 @@ class ParamPanel(anywidget.AnyWidget):
     origins = Dict().tag(sync=True)
     flags = Unicode("").tag(sync=True)
     meter = Dict().tag(sync=True)
+    recorded = Dict().tag(sync=True)
     status = Unicode("").tag(sync=True)
 
-    def __init__(self, read: Callable[[], Reading], chosen: Callable[[Mapping[str, Any]], str], reset: Callable[[], str]) -> None:
-        self._read, self._chosen, self._reset = read, chosen, reset
+    def __init__(
+        self,
+        read: Callable[[], Reading],
+        chosen: Callable[[Mapping[str, Any]], str],
+        reset: Callable[[], str],
+        pick: Callable[[str], str],
+    ) -> None:
+        self._read, self._chosen, self._reset, self._pick = read, chosen, reset, pick
         self._guard = threading.RLock()
         self._showing: int | None = None
         self._batch: dict[str, Any] | None = None
         super().__init__()
         self.refresh()
-        self.observe(self._changed, names=[*CHOICES, "resets"])
+        self.observe(self._changed, names=[*CHOICES, "resets", "picked"])
 
     def refresh(self, said: str | None = None) -> None:
         """Show what holds now; ``said`` tells what was done, else a stale word about it goes."""
@@ -110,7 +122,8 @@ class ParamPanel(anywidget.AnyWidget):
                 self.models = [dict(m) for m in reading.models]
                 for name in ("answers", "flags", "status"):
                     self.set_trait(name, getattr(reading, name))
-                self.origins, self.meter = dict(reading.origins), dict(reading.meter)
+                self.origins, self.meter, self.recorded = dict(reading.origins), dict(reading.meter), dict(reading.recorded)
+                self.picked = str(reading.recorded.get("picked", ""))
                 for name in CHOICES:
                     self.set_trait(name, self._shown(reading, name))
             finally:
@@ -126,7 +139,7 @@ class ParamPanel(anywidget.AnyWidget):
             except (TraitError, TypeError, ValueError) as error:
                 changes = {}
                 self.status = f"refused: {error}"
-                self.send_state([*CHOICES])
+                self.send_state([*CHOICES, "picked"])
             finally:
                 self._batch = None
             if changes:
@@ -143,11 +156,12 @@ class ParamPanel(anywidget.AnyWidget):
                 self._tell({change["name"]: change["new"]})
 
     def _tell(self, changes: dict[str, Any]) -> None:
-        """Hand choices on; a reset comes before what was chosen after it, and takes its own values along."""
+        """Hand choices on; a reset or a pick takes its own values along, and comes before what was chosen after it."""
         said = ""
         try:
-            if changes.pop("resets", None) is not None:
-                said = self._reset()
+            resets, picked = changes.pop("resets", None), changes.pop("picked", "")
+            if resets is not None or picked:
+                said = self._pick(picked) if picked else self._reset()
                 changes = {n: v for n, v in changes.items() if v != self._shown(self._read(), n)}
             if changes:
                 said = self._chosen(changes)

@@ -94,6 +94,35 @@ def test_a_panel_moved_while_the_kernel_is_busy_catches_up_in_both_of_its_views(
     (book.server.root / "go").unlink()
 
 
+COUNTING = """from tinyllm_magic import OpenAIClient, register_client, session
+asked = []
+class Counting(OpenAIClient):
+    def _raw_model_call(self, model, chat_api_params):
+        asked.append(chat_api_params)
+        return f"said at {chat_api_params.get('temperature')}"
+register_client("counting", Counting())
+session.choose(api_type="counting")"""
+
+
+def test_a_slider_moved_over_a_recorded_grid_shows_each_answer_and_makes_no_request(notebook):
+    book = notebook(COUNTING, "%%llm --grid temperature=0.9,0.95,1\nhello", "%llm_panel", "print(len(asked), 'requests')")
+    for index in range(4):
+        book.run(index)
+    panel = book.output(3)
+    answer, slider = panel.get_by_role("region", name="Recorded answer"), panel.get_by_role("slider", name="temperature")
+    expect(answer).to_contain_text("not recorded with these values")
+    slider.focus()
+    for value in ("0.95", "0.9"):
+        book.page.keyboard.press("ArrowLeft")
+        expect(answer).to_contain_text(f"said at {value}")
+    panel.get_by_role("combobox", name="recorded", exact=True).select_option("temperature 1")
+    expect(answer).to_contain_text("said at 1")
+    expect(slider).to_have_value("1")
+    book.run(4)
+    expect(book.output(4)).to_have_text("3 requests")
+    assert (book.errors, book.strangers) == ([], [])
+
+
 def test_hostile_text_live_saved_and_reopened_runs_nothing(notebook, lab):
     evil = "<img src=x onerror=window.ran=1><script>window.ran=1</script> ![](http://evil.test/?q) [a](javascript:window.ran=1)"
     book = notebook(

@@ -18,7 +18,7 @@ LIGHT = """:root{--jp-layout-color1:#fff;--jp-content-font-color1:rgba(0,0,0,.87
 
 def made(reading=None):
     read = (lambda: reading) if reading else lambda: panels.reading(panels._Meter())
-    return ParamPanel(read, lambda _: "", lambda: "")
+    return ParamPanel(read, lambda _: "", lambda: "", lambda _: "")
 
 
 @pytest.fixture
@@ -139,12 +139,48 @@ def test_text_stays_text_and_nothing_is_loaded(mount):
         origins=dict.fromkeys((*PARAMETERS, "model", "mode"), EVIL),
         flags=EVIL,
         meter={"parts": [{"label": EVIL, "tokens": 1}], "window": 3, "text": EVIL, "cost": EVIL},
+        recorded={"title": EVIL, "line": EVIL, "text": EVIL * 20, "choices": [{"name": EVIL, "values": {}}], "ticks": {"top_p": [EVIL]}},
         status=EVIL,
     )
     page = mount(made(reading))
     assert page.evaluate("() => window.ran") is None
     assert page.locator(".tlm-panel img:not([role]), .tlm-panel script").count() == 0
     expect(page.get_by_role("status")).to_have_text(EVIL)
+
+
+GRID = {
+    "title": "Answer to “tea”",
+    "line": "recorded · today",
+    "text": "A <b>short</b> one",
+    "choices": [{"name": f"temperature {t}", "values": {"temperature": t}} for t in (0, 0.33)],
+    "ticks": {"temperature": [0, 0.33], "seed": [1]},
+    "picked": "temperature 0",
+}
+
+
+def test_recorded_combinations_are_marked_reached_and_chosen_in_one_message_each(panel):
+    select = panel.get_by_role("combobox", name="recorded", exact=True)
+    expect(select).to_be_hidden()
+    panel.evaluate("grid => host.fromKernel({recorded: grid, picked: grid.picked, temperature: 0})", GRID)
+    expect(select).to_have_value("temperature 0")
+    expect(panel.get_by_role("region", name="Recorded answer")).to_contain_text("A <b>short</b> one")
+    slider = panel.get_by_role("slider", name="temperature")
+    assert slider.evaluate("e => [...e.list.options].map(o => Number(o.value))") == [0, 0.33]
+    slider.evaluate("e => { e.value = 0.35; e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change')); }")
+    select.select_option("temperature 0.33")
+    assert sent(panel) == [{"temperature": 0.33}, {"temperature": 0.33, "picked": "temperature 0.33"}]
+
+
+def test_a_long_recorded_answer_is_folded_and_stays_open_when_the_next_comes(panel):
+    show = "text => host.fromKernel({recorded: {title: 'Answer to tea', line: 'recorded', text}})"
+    panel.evaluate(show, "the first, " * 100)
+    text = panel.locator("details .tlm-recorded-text")
+    expect(text).to_be_hidden()
+    panel.locator("summary").press("Enter")
+    expect(text).to_be_visible()
+    panel.evaluate(show, "the second, " * 100)
+    expect(text).to_be_visible()
+    expect(text).to_contain_text("the second")
 
 
 def test_the_cleanup_leaves_no_listener_and_no_element(panel):

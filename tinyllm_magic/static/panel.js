@@ -2,6 +2,7 @@
 // Everything that comes from the kernel is set as text, never as markup.
 const PARAMETERS = ["temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed"];
 const MODES = ["auto", "replay", "refresh", "off"];
+const SHORT = { characters: 600, lines: 12 };
 let views = 0;
 
 function make(tag, props = {}, ...children) {
@@ -45,13 +46,15 @@ function render({ model, el }) {
   const origin = (name) => model.get("origins")[name] || "";
   const root = make("fieldset", { className: "tlm tlm-panel" }, make("legend", { textContent: "Model parameters" }));
 
-  function choice(name, options, extra) {
+  function choice(name, options, extra, { label = name, along = () => ({}) } = {}) {
     const id = `${prefix}-${name}`;
     const select = control("select", { id });
     const note = make("span", { className: "tlm-origin", id: `${id}-note` });
     select.setAttribute("aria-describedby", note.id);
-    root.append(make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: name }), select, note));
+    const row = make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: label }), select, note);
+    root.append(row);
     on([name, "origins", ...extra], () => {
+      row.hidden = !options().length;
       const wanted = options().map(([value, label]) => `${value}\n${label}`).join("\r");
       if (select.dataset.options !== wanted) {
         select.replaceChildren(...options().map(([value, label]) => new Option(label, value)));
@@ -61,7 +64,7 @@ function render({ model, el }) {
       select.disabled = origin(name).startsWith("fixed");
       note.textContent = origin(name);
     });
-    select.addEventListener("change", () => commit({ [name]: select.value }));
+    select.addEventListener("change", () => commit({ ...along(select.value), [name]: select.value }));
   }
 
   function parameter(name) {
@@ -72,6 +75,8 @@ function render({ model, el }) {
     const spec = () => model.get("specs")[name] || {};
     const slides = spec().to !== undefined && spec().to !== null;
     const range = slides ? control("input", { type: "range", id }) : null;
+    const marks = make("datalist", { id: `${id}-marks` });
+    const ticks = () => model.get("recorded").ticks?.[name] || [];
     const first = range || number;
     if (!range) {
       number.id = id;
@@ -80,6 +85,14 @@ function render({ model, el }) {
     for (const one of [range, number]) one?.setAttribute("aria-describedby", note.id);
     const row = make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: name }));
     row.append(...[range, number, unset, note].filter(Boolean));
+    if (range) {
+      row.append(marks);
+      range.setAttribute("list", marks.id);
+      on(["recorded"], () => {
+        if ([...marks.children].map((m) => m.value).join() === ticks().join()) return;
+        marks.replaceChildren(...ticks().map((value) => new Option("", value)));
+      });
+    }
     root.append(row);
     let typing = false;
 
@@ -112,12 +125,17 @@ function render({ model, el }) {
       commit({ [name]: kept });
       paint();
     };
+    // A slider that stops within half a step of a recorded value means that value.
+    const pointed = () => {
+      const value = Number(range.value);
+      return ticks().find((tick) => Math.abs(tick - value) <= spec().stride / 2) ?? value;
+    };
     range?.addEventListener("input", () => {
-      number.value = plain(bounded(Number(range.value), spec().low, spec().high));
+      number.value = plain(bounded(pointed(), spec().low, spec().high));
       range.setAttribute("aria-valuetext", number.value);
       row.classList.remove("tlm-unset");
     });
-    range?.addEventListener("change", () => take(range.value));
+    range?.addEventListener("change", () => take(pointed()));
     number.addEventListener("input", () => { typing = true; });
     number.addEventListener("change", () => take(number.validity.badInput ? NaN : number.value));
     number.addEventListener("blur", () => { if (typing) { typing = false; paint(); } });
@@ -155,6 +173,36 @@ function render({ model, el }) {
     words.textContent = [meter.text, meter.cost].filter(Boolean).join(" · ");
     parts.textContent = shown.map((part) => part.label).join(" · ");
     parts.hidden = !shown.length;
+  });
+
+  // The recorded answer to the last question with these values: no live region, for texts may be long.
+  choice("picked", () => {
+    const choices = model.get("recorded").choices || [];
+    return choices.length ? [["", "choose a combination"], ...choices.map((c) => [c.name, c.name])] : [];
+  }, ["recorded"], {
+    label: "recorded",
+    along: (picked) => model.get("recorded").choices.find((c) => c.name === picked)?.values,
+  });
+  const title = make("p", { className: "tlm-recorded-title" });
+  const line = make("p", { className: "tlm-recorded-line" });
+  const short = make("p", { className: "tlm-recorded-text", dir: "auto" });
+  const summary = control("summary");
+  const long = make("p", { className: "tlm-recorded-text", dir: "auto" });
+  const fold = make("details", {}, summary, long);
+  const region = make("section", { className: "tlm-recorded" }, title, line, short, fold);
+  region.setAttribute("aria-label", "Recorded answer");
+  root.append(region);
+  on(["recorded"], () => {
+    const { title: asked = "", line: said = "", text = "" } = model.get("recorded");
+    const folded = text.length > SHORT.characters || text.split("\n").length > SHORT.lines;
+    title.textContent = asked;
+    line.textContent = said;
+    short.textContent = folded ? "" : text;
+    long.textContent = folded ? text : "";
+    summary.textContent = folded ? `${text.slice(0, 60).trim()} … (${text.length} characters)` : "";
+    short.hidden = folded || !text;
+    fold.hidden = !folded;
+    region.hidden = !asked;
   });
 
   const flags = control("input", { type: "text", readOnly: true, id: `${prefix}-flags`, spellcheck: false });
