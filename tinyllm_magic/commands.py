@@ -18,6 +18,7 @@ from .errors import OptionError, near, suggest
 from .prompt import Template
 from .sessions import session
 from .tables import Table
+from .tokens import TokenCount
 
 
 def ask_cell(shell: Any, line: str, cell: str) -> None:
@@ -170,6 +171,11 @@ def table_bundle(table: Table) -> tuple[dict[str, str], dict[str, Any]]:
     """How a ``Table`` shows itself at the end of a cell: data and metadata."""
     data, facts = spreads.table_bundle(table)
     return data, {display.NAMESPACE: facts}
+
+
+def count_bundle(count: TokenCount) -> tuple[dict[str, str], dict[str, Any]]:
+    """How a ``TokenCount`` shows itself; whether it is exact depends on the tokenizers that are at hand."""
+    return {"text/plain": str(count)}, display.tagged("session")
 
 
 def watcher(shell: Any) -> Any:

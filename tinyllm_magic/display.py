@@ -274,16 +274,17 @@ def is_terminal(shell: Any) -> bool:
 
 
 def show(data: Bundle, shell: Any, *, about: str = "") -> None:
-    """Show a bundle where a view would; ``about="session"`` marks what may differ when the notebook runs again."""
+    """Show a bundle where a view would; ``about`` is told in its metadata (``tagged``)."""
     if is_terminal(shell):
         write(data["text/plain"] + "\n")
         return
     from IPython.display import display
 
-    display(data, raw=True, metadata=_about(about))  # type: ignore[no-untyped-call]  # IPython's
+    display(data, raw=True, metadata=tagged(about))  # type: ignore[no-untyped-call]  # IPython's
 
 
-def _about(what: str) -> dict[str, Any]:
+def tagged(what: str) -> dict[str, Any]:
+    """The metadata of an output that is no answer: ``session`` and ``progress`` may differ, ``preview`` in its counts."""
     return {NAMESPACE: {"version": 1, "about": what}} if what else {}
 
 
@@ -299,9 +300,9 @@ def show_live(widget: Any, shell: Any) -> None:
     from IPython.display import display
 
     twin = f"{widget!r}, when this was saved; run the cell again for the live panel"
-    display(widget, metadata=_about("session"))  # type: ignore[no-untyped-call]  # IPython's
+    display(widget, metadata=tagged("session"))  # type: ignore[no-untyped-call]  # IPython's
     data = pack(f'<p class="tlm-twin">{markup.escape(twin)}</p>', twin)
-    display(data, raw=True, metadata=_about("session"))  # type: ignore[no-untyped-call]  # IPython's
+    display(data, raw=True, metadata=tagged("session"))  # type: ignore[no-untyped-call]  # IPython's
 
 
 def put(handle: Any, data: Bundle, metadata: Mapping[str, Any]) -> Any:
@@ -337,6 +338,6 @@ class Progress:
         if is_terminal(self._shell):
             write(f"\r{message} {done / total:4.0%}" + ("\n" if done >= total else "") if total else f"\r{message}")
             return
-        self._handle = put(self._handle, progress_bundle(message, done, total), _about("progress"))
+        self._handle = put(self._handle, progress_bundle(message, done, total), tagged("progress"))
         if total and done >= total:
             self._handle = None

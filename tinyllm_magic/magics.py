@@ -118,7 +118,11 @@ class LLMMagics(Magics):
 
 
 _LOADED: dict[int, tuple[Any, Mapping[str, Any]]] = {}
-_SHOWN = {"tinyllm_magic.answers.Response": "response_bundle", "tinyllm_magic.tables.Table": "table_bundle"}
+_SHOWN = {
+    "tinyllm_magic.answers.Response": "response_bundle",
+    "tinyllm_magic.tables.Table": "table_bundle",
+    "tinyllm_magic.tokens.TokenCount": "count_bundle",
+}
 """Values that show themselves at the end of a cell, and the command that draws them."""
 
 

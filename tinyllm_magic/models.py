@@ -173,8 +173,11 @@ def split_tokens(text: str, model: str) -> list[str] | None:
 
 
 def cut_text(text: str, n: int, model: str) -> str:
-    """The longest beginning of a text that has at most ``n`` tokens, by count or by estimate."""
-    return tokens.cut(text, n, _encoding(model))
+    """The longest beginning of a text that has at most ``n`` tokens; for a model of unknown vocabulary, of OpenAI's o200k.
+
+    What is cut becomes part of a request: it must be the same on every machine, whatever tokenizers are at hand.
+    """
+    return tokens.cut(text, n, _encoding(model) or "o200k_base")
 
 
 def estimate_usage(messages: Iterable[Message | Mapping[str, Any]], text: str, model: str) -> Usage:

@@ -59,6 +59,8 @@ class TokenCount(int):
     def __str__(self) -> str:
         return f"≈ {int(self)}" if self.estimated else str(int(self))
 
+    __repr__ = __str__
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return functools.partial(TokenCount, estimated=self.estimated), (int(self),)
 

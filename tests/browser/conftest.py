@@ -29,7 +29,7 @@ def pytest_runtest_makereport(item, call):
 _FAILED = pytest.StashKey()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     if driver.chromium() is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(WHY)
@@ -37,7 +37,7 @@ def chromium():
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def context(chromium):
     made = driver.new_context(chromium)
     yield made

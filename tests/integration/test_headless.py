@@ -1,9 +1,12 @@
 """Notebooks through nbclient and a real kernel, with the embedded model."""
 
+import asyncio
+
 import nbformat
 import pytest
 
 from tinyllm_magic import runs
+from tinyllm_magic.outputs import difference
 from tinyllm_magic.runs import NotebookError
 
 pytestmark = pytest.mark.model
@@ -73,3 +76,22 @@ def test_a_kernel_that_ends_leaves_its_store_sorted(execute, tmp_path):
     keys = [line.split('"')[3] for line in store.read_text("utf-8").splitlines()[1:]]
     assert len(keys) == 4
     assert keys == sorted(keys)
+
+
+def test_what_a_dry_run_and_a_count_show_is_the_same_but_for_how_exactly_it_is_counted(execute, tmp_path):
+    cells = ("%load_ext tinyllm_magic", "%%llm --dry-run\nHow long is this?", "%llm_count How long is this?", "%%llm --dry-run\nAnd this?")
+    exact = execute(notebook(*cells))
+    estimated = execute(notebook(*cells), TINYLLM_CACHE_DIR=str(tmp_path / "empty"))
+
+    assert "≈" not in outputs(exact, 1)[0].data["text/plain"]
+    assert "[user · ≈ " in outputs(estimated, 1)[0].data["text/plain"]
+    assert outputs(estimated, 2)[0].data["text/plain"].startswith("≈ ")
+    assert [difference(outputs(exact, n), outputs(estimated, n)) for n in (1, 2)] == [(), ()]
+    assert difference(outputs(exact, 1), outputs(exact, 3)) != ()
+
+
+def test_a_notebook_runs_where_a_loop_runs_already(execute):
+    async def inside():
+        return execute(notebook("6 * 7"))
+
+    assert outputs(asyncio.run(inside()), 0)[0].data["text/plain"] == "42"

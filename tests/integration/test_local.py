@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tinyllm_magic import LLMCall
 from tinyllm_magic.answers import Folder
 from tinyllm_magic.errors import (
     CallTimeoutError,
@@ -23,6 +24,7 @@ from tinyllm_magic.errors import (
     UnsupportedError,
 )
 from tinyllm_magic.messages import Message, Request, to_messages
+from tinyllm_magic.models import EMBEDDED
 from tinyllm_magic.providers import weights
 from tinyllm_magic.providers.local import LocalProvider
 
@@ -169,13 +171,17 @@ def test_split_gives_one_piece_a_token_and_joins_to_the_text(local, text):
     assert len(pieces) == local.count_text(text)
 
 
-@pytest.mark.parametrize("n", [0, 1, 3, 5, 8, 100])
-def test_cut_text_is_a_beginning_within_the_count(local, n):
+def test_a_template_cuts_alike_with_and_without_the_weights(weights_folder, tmp_path, monkeypatch):
+    """What is cut is part of a request's key: a reader who has no weights must ask the same as the author."""
+    call = LLMCall(None, "{{ text|tokens(7) }}", model=EMBEDDED)
     text = "Grüße 🦊 日本語, and some English words after them"
-    cut = local.cut(text, n)
-    assert text.startswith(cut)
-    assert local.count_text(cut) <= n
-    assert (cut == text) == (n == 100)
+    rendered = []
+    for folder in (weights_folder, tmp_path / "empty"):
+        monkeypatch.setenv("TINYLLM_CACHE_DIR", str(folder))
+        rendered.append(call.render(text=text))
+    with_weights, without = rendered
+    assert with_weights == without
+    assert 0 < len(without[-1].text) < len(text)
 
 
 def test_a_lone_surrogate_is_refused(local):

@@ -108,17 +108,6 @@ class LocalProvider:
             pieces[0] = pieces[0].removeprefix(" ")  # some tokenizers put a space before the text
         return pieces
 
-    def cut(self, text: str, n: int) -> str:
-        """The longest beginning of the text found that has at most ``n`` tokens, in whole characters."""
-        pieces = self.split(text)
-        if len(pieces) <= n:
-            return text
-        for length in range(n, 0, -1):
-            beginning = "".join(pieces[:length])
-            if text.startswith(beginning) and self.count_text(beginning) <= n:
-                return beginning
-        return ""
-
     def _tokens(self, text: str) -> list[dict[str, Any]]:
         body = {"content": text, "with_pieces": True, "add_special": False, "parse_special": True}
         tokens: list[dict[str, Any]] = self._engine().ask("/tokenize", body)["tokens"]
