@@ -4,7 +4,7 @@ import pytest
 from htmlaudit import ATTACKS, Page
 
 from tinyllm_magic.cards import Card, grid_bundle
-from tinyllm_magic.contrasts import MOST_TEXTS, contrast_html, marked
+from tinyllm_magic.contrasts import MOST_TEXTS, contrast_html, contrast_text, marked
 
 
 def test_new_words_are_inserted_and_gone_words_deleted():
@@ -38,6 +38,22 @@ def test_long_and_many_texts_are_told_apart_in_words_only():
 def test_no_text_runs_or_loads_anything(attack):
     assert Page(contrast_html([attack, f"{attack} {attack}", "x"], [attack, f"{attack}2"])).wrong == []
     assert Page(marked("x", attack)).wrong == []
+
+
+def test_plain_text_says_the_same_with_signs():
+    told = contrast_text(["a red fox", "a red dog", "a red fox"], ["one", "two", "three"])
+    assert told.splitlines() == ["what differs: 1 of 2 from one", "the same as one: three", "two: a red [-fox-][+dog+]"]
+
+
+def test_short_differences_stand_open_and_long_ones_are_folded():
+    assert "open" in Page(contrast_html(["a red fox", "a red dog"])).all("details")[0]
+    assert "open" not in Page(contrast_html(["word " * 300, "other " * 300])).all("details")[0]
+
+
+def test_answers_beside_a_failed_one_are_still_compared():
+    cards = [Card("a red fox", title="one"), Card.failed(ValueError("no"), title="two"), Card("a red dog", title="three")]
+    assert "three against one" in Page(grid_bundle(cards)["text/html"]).text
+    assert "three: a red [-fox-][+dog+]" in grid_bundle(cards)["text/plain"]
 
 
 def test_a_row_of_finished_samples_shows_what_differs_and_a_growing_one_does_not():

@@ -19,9 +19,10 @@ from typing import Any
 
 from . import markup
 from .answers import Response, ToolCall, Usage
-from .contrasts import contrast_html
+from .contrasts import contrast_html, contrast_text
 from .markup import QUIET, escape
 from .messages import Message
+from .records import mask, mask_html
 
 Bundle = dict[str, str]
 _STATES = ("streaming", "done", "stopped", "error")
@@ -66,6 +67,11 @@ class Card:
     error: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Take secrets out of what Markdown or a highlighter would tear apart; ``pack`` finds the others."""
+        for name in ("text", "reasoning"):
+            object.__setattr__(self, name, mask(getattr(self, name)))
+
     @classmethod
     def of(cls, response: Response, **look: Any) -> Card:
         """The card of a response; ``look`` sets or replaces fields (``format``, ``title``, ``prompt`` …)."""
@@ -91,7 +97,8 @@ class Card:
     @classmethod
     def failed(cls, error: BaseException, **look: Any) -> Card:
         """The card of an error: what happened, what to do, the provider's name of the request."""
-        lines = [f"{type(error).__name__}: {getattr(error, 'message', error)}"]
+        head, _, details = f"{type(error).__name__}: {getattr(error, 'message', error)}".partition("\n")
+        lines = [head, details] if details else [head]
         if hint := getattr(error, "hint", ""):
             lines.append(f"→ {hint}")
         if request_id := getattr(error, "request_id", None):
@@ -182,11 +189,13 @@ def grid_bundle(cards: Sequence[Card], *, title: str = "", articles: Sequence[st
     drawn = [whole(c) for c in cards] if articles is None else articles
     head = f'<p class="tlm-title {QUIET}">{escape(title)}</p>' if title else ""
     label = escape(title or f"{len(cards)} answers")
-    differ = contrast_html([c.text for c in cards], [c.title for c in cards]) if all(c.state == "done" for c in cards) else ""
-    inner = f'{head}<div style="{_GRID}">{"".join(drawn)}</div>{differ}'
+    ended = all(c.state != "streaming" for c in cards)
+    answers = [(c.text, c.title or f"({n})") for n, c in enumerate(cards, 1) if ended and c.state == "done"]
+    compared = [text for text, _ in answers], [name for _, name in answers]
+    inner = f'{head}<div style="{_GRID}">{"".join(drawn)}</div>{contrast_html(*compared)}'
     page = f'<section class="tlm tlm-cards" style="{SKELETON}" aria-label="{label}">{inner}</section>'
-    text = "\n\n".join(f"({number}) {plain(card)}" for number, card in enumerate(cards, 1))
-    return pack(style() + page, "\n".join(filter(None, (markup.printable(title), text))))
+    text = "\n\n".join([*(f"({number}) {plain(card)}" for number, card in enumerate(cards, 1)), markup.printable(contrast_text(*compared))])
+    return pack(style() + page, "\n".join(filter(None, (markup.printable(title), text.rstrip("\n")))))
 
 
 def progress_bundle(message: str, done: int, total: int) -> Bundle:
@@ -240,8 +249,8 @@ def money(dollars: float | None, about: str = "") -> str:
 
 
 def pack(html: str, text: str) -> Bundle:
-    """HTML and plain text as a bundle that a notebook file can hold."""
-    return {"text/html": markup.storable(html), "text/plain": markup.storable(text)}
+    """HTML and plain text as a bundle that a notebook file can hold, and that holds no secret."""
+    return {"text/html": mask_html(markup.storable(html)), "text/plain": mask(markup.storable(text))}
 
 
 def whole(card: Card) -> str:
@@ -274,7 +283,7 @@ def article(card: Card, body: str, reasoning: str) -> str:
     parts.append(_region(card, body) if body else "")
     parts += [f'<p class="tlm-note {QUIET}">{escape(line)}</p>' for line in card.remarks]
     parts += [
-        f'<p class="{QUIET}">{f"<strong>{escape(line)}</strong>" if i == 0 else markup.with_code(line)}</p>'
+        f'<p class="tlm-text {QUIET}">{f"<strong>{escape(line)}</strong>" if i == 0 else markup.with_code(line)}</p>'
         for i, line in enumerate(card.error)
     ]
     parts.append(_footer(card))
@@ -306,6 +315,7 @@ def messages_html(messages: Sequence[Message], tokens: Sequence[int], about: str
     parts = []
     for i, (message, count) in enumerate(counted(messages, tokens)):
         cut = pieces[i] if i < len(pieces) else None
+        cut = None if cut and mask("".join(cut)) != "".join(cut) else cut
         text = f'<pre class="tlm-said">{escape(said(message))}</pre>'
         parts.append(f'<p class="tlm-role">{escape(heading(message, count, about))}</p>{text}{_pieces(cut) if cut else ""}')
     return "".join(parts)

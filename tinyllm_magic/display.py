@@ -292,7 +292,8 @@ def show_live(widget: Any, shell: Any) -> None:
     """Show a live widget, or in a terminal its text twin.
 
     JupyterLab shows an error in place of a saved widget, so its twin stands below it in an output
-    of its own; the widget's style sheet hides that while the widget lives.
+    of its own; the widget's style sheet hides that while the widget lives. A page without widgets
+    shows both as text, which must not say the same twice.
     """
     if is_terminal(shell):
         write(f"{widget!r}\n")
@@ -300,7 +301,8 @@ def show_live(widget: Any, shell: Any) -> None:
     from IPython.display import display
 
     twin = f"{widget!r}, when this was saved; run the cell again for the live panel"
-    display(widget, metadata=tagged("session"))  # type: ignore[no-untyped-call]  # IPython's
+    live, _ = widget._repr_mimebundle_()  # IPython's name for how a value shows itself
+    display({**live, "text/plain": "The panel's values:"}, raw=True, metadata=tagged("session"))  # type: ignore[no-untyped-call]  # IPython's
     data = pack(f'<p class="tlm-twin">{markup.escape(twin)}</p>', twin)
     display(data, raw=True, metadata=tagged("session"))  # type: ignore[no-untyped-call]  # IPython's
 

@@ -1,6 +1,6 @@
 """A table of answers in, MIME bundles out: the table itself, how far it has come, a comparison, a preview.
 
-Knows which columns and rows are shown, what is said about the rest, and how answers differ.
+Knows which columns and rows are shown, and what is said about the rest.
 Does not know how rows are answered, the notebook, the terminal, stores or sessions.
 
 What is shown of a finished table comes from its records alone, so that a replay shows the same.
@@ -8,22 +8,20 @@ What is shown of a finished table comes from its records alone, so that a replay
 
 from __future__ import annotations
 
-import difflib
 import itertools
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import markup
 from .answers import Response
-from .cards import SKELETON, Bundle, Card, grid_bundle, money, pack, progress_bundle, style, table_bundle
+from .cards import SKELETON, Bundle, Card, brief, grid_bundle, money, pack, progress_bundle, style, table_bundle
 from .markup import QUIET, escape
 from .tables import Entry, Table, Tally, result
 
 SHOWN = 50
 _LONGEST_CELL = 200
 _MOST_KEYS = 1000
-_MOST_COMPARED = 20_000  # characters; beyond that a comparison of words takes too long
 
 
 def rows_bundle(table: Table) -> Bundle:
@@ -77,10 +75,10 @@ def tally_bundle(tally: Tally) -> Bundle:
 def compared_bundle(table: Table) -> Bundle:
     """The cards of a comparison side by side, in what they differ, and what each took; cards still waiting say so."""
     cards = [_card(e, table) for e in table.entries]
-    parts = [grid_bundle(cards)]
+    parts = [grid_bundle([replace(c, title=title) for c, title in zip(cards, _titles(table), strict=True)])]
     if all(c.state != "streaming" for c in cards):
-        parts += [_differences(cards), _matrix(table, cards)]
-    return {mime: "\n".join(p[mime] for p in parts if p) for mime in ("text/html", "text/plain")}
+        parts.append(_matrix(table))
+    return {mime: "\n".join(p[mime] for p in parts) for mime in ("text/html", "text/plain")}
 
 
 def answers_of(table: Table) -> dict[str, Any]:
@@ -105,17 +103,21 @@ def _cell(value: Any) -> Any:
     return text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
 
 
+def _titles(table: Table) -> list[str]:
+    """What tells each combination from the others: a model that all have in common is left to the footers."""
+    alike = len({str(e.row.get("model")) for e in table.entries}) == 1 and len(table.names) > 1
+    own = ({n: v for n, v in e.row.items() if n != "model" or not alike} for e in table.entries)
+    return [" · ".join(str(v) if n == "model" else f"{n} {brief(v)}" for n, v in row.items()) for row in own]
+
+
 def _card(entry: Entry, table: Table) -> Card:
-    own = {name: value for name, value in entry.row.items() if name != "sample"}
-    title = " · ".join(str(v) if k == "model" else f"{k} {v}" for k, v in own.items())
-    title += f" · sample {entry.row['sample']}" if "sample" in entry.row else ""
     if entry.answered:
         answer = next(iter(table_of(entry, table)))
         if isinstance(answer, Response):
-            return Card.of(answer, title=title)
+            return Card.of(answer)
     if entry.error is not None:
-        return Card.failed(entry.error, title=title)
-    return Card(state="streaming", model=str(entry.row.get("model", "")), title=title)
+        return Card.failed(entry.error)
+    return Card(state="streaming", model=str(entry.row.get("model", "")))
 
 
 def table_of(entry: Entry, table: Table) -> Table:
@@ -123,60 +125,11 @@ def table_of(entry: Entry, table: Table) -> Table:
     return Table([entry], fetch=table.fetch)
 
 
-def _differences(cards: Sequence[Card]) -> Bundle | dict[str, str]:
-    """In what each answer differs from the first: words taken out and put in, by marks as well as by colour."""
-    answered = [(n, c) for n, c in enumerate(cards, 1) if c.state == "done"]
-    if len(answered) < 2:  # one answer differs from none
-        return {}
-    (first, base), *others = answered
-    html, text = [], []
-    for number, card in others:
-        head = f"({number}) {card.title}"
-        if card.text == base.text:
-            html.append(f"<li>{escape(head)}: the same as ({first})</li>")
-            text.append(f"{head}: the same as ({first})")
-            continue
-        pieces = list(_changes(base.text, card.text))
-        html.append(f"<li>{escape(head)}: {''.join(_marked(kind, words) for kind, words in pieces)}</li>")
-        text.append(f"{head}: {''.join(_written(kind, words) for kind, words in pieces)}")
-    same = all(c.text == base.text for _, c in others)
-    title = "All answers are the same" if same else f"Against ({first}) {base.title}"
-    opened = "" if same else " open"
-    page = (
-        f'<details class="tlm {QUIET}" style="{SKELETON}"{opened}><summary>{escape(title)}</summary>'
-        f'<ol style="list-style:none;padding:0;white-space:pre-wrap">{"".join(html)}</ol></details>'
-    )
-    return pack(page, markup.printable("\n".join(["", title, *([] if same else text)])))
-
-
-def _changes(before: str, after: str) -> Iterator[tuple[str, str]]:
-    """Stretches of words: ``=`` in both, ``-`` only in the first, ``+`` only in the second."""
-    if len(before) + len(after) > _MOST_COMPARED:
-        yield "=", "(too long to compare word by word)"
-        return
-    one, other = re.findall(r"\S+\s*", before), re.findall(r"\S+\s*", after)
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
-        if kind == "equal":
-            yield "=", "".join(one[a:b])
-            continue
-        yield from (piece for piece in (("-", "".join(one[a:b])), ("+", "".join(other[c:d]))) if piece[1])
-
-
-def _marked(kind: str, words: str) -> str:
-    tag = {"-": "del", "+": "ins"}.get(kind)
-    return f"<{tag}>{escape(words)}</{tag}>" if tag else escape(words)
-
-
-def _written(kind: str, words: str) -> str:
-    end = words[len(words.rstrip()) :]
-    return words if kind == "=" else f"[{kind}{words.rstrip()}{kind}]{end}"
-
-
-def _matrix(table: Table, cards: Sequence[Card]) -> Bundle:
+def _matrix(table: Table) -> Bundle:
     """What each combination took: tokens, cost, and the seconds of its live call."""
     columns = ("", *table.names, "tokens in / out", "cost", "time", *(["error"] if any(e.error for e in table.entries) else []))
     rows = []
-    for number, (entry, _) in enumerate(zip(table.entries, cards, strict=True), 1):
+    for number, entry in enumerate(table.entries, 1):
         tokens = f"{entry.tokens[0]:,} / {entry.tokens[1]:,}" if entry.answered else ""
         own = [_cell(entry.row.get(n)) for n in table.names]
         told = [_cell(result(entry)["error"])] if len(columns) > len(own) + 4 else []

@@ -194,7 +194,7 @@ def test_a_comparison_shows_cards_differences_and_costs(run, shell):
 
     html, text = (done.outputs[-1].data[m] for m in ("text/html", "text/plain"))
     assert html.count("<article") == 4
-    assert "All answers are the same" in text
+    assert "all 4 answers are the same" in text
     assert "(4)  b      1            2 / 2" in text
     assert shell.user_ns["both"].columns[:2] == ("model", "temperature")
     assert len(done.outputs[-1].metadata["tinyllm_magic"]["answers"]) == 4
