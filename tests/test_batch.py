@@ -495,9 +495,9 @@ def test_a_tally_counts_what_was_paid_and_what_is_left():
 
 def test_a_log_gets_a_line_every_tenth(capsys):
     tick = Ticker()
-    for done in range(101):
+    for done in range(100):
         tick(Table([], Tally(total=100, live=done, seconds=1.0)))
-    tick.close()
+    tick.close(Table([], Tally(total=100, live=100, seconds=1.0)))
 
     assert len(capsys.readouterr().err.splitlines()) == 11
 
@@ -509,12 +509,13 @@ def test_a_terminal_has_one_line_that_never_wraps(monkeypatch):
 
     monkeypatch.setenv("COLUMNS", "40")
     tick = Ticker(Terminal())
-    for done in (1, 50_000):
-        tick(Table([], Tally(total=100_000, live=done, tokens_in=10**6, cost=1.5, seconds=9.0)))
-    tick.close()
+    states = [Table([], Tally(total=100_000, live=done, tokens_in=10**6, cost=1.5, seconds=9.0)) for done in (1, 50_000, 100_000)]
+    tick(states[0])
+    tick(states[1])
+    tick.close(states[2])
 
     lines = tick._out.getvalue().removesuffix("\n").split("\r")[1:]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert max(map(len, lines)) < 40
 
 

@@ -188,8 +188,8 @@ class Run:
         self._client, current = session.client(), session.settings()
         self._store = session.store(current)
         self._current = current.over({"cache_file_name": str(self._store.path)}, "the map")  # looked up once, not for each row
-        self._pool: Pool = Crew(workers, self._current) if executor is None else Hired(executor)
-        self._window = workers * WINDOW
+        self._pool: Pool = Crew(workers) if executor is None else Hired(executor)
+        self._window = max(workers * WINDOW, count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._raises, self._watch = on_error == "raise", watch
         self._began = self._seen = time.monotonic()
         self._entries: list[Entry] = []
@@ -249,7 +249,7 @@ class Run:
         """The recorded answer; in strict replay only the first miss is explained, for that takes a search."""
         if self._missed and plan.request.key not in self._store:
             return ReplayMiss("no recorded answer for this row either", request=plan.request, path=str(self._store.path))
-        outcome = answered(client, plan, self._current)
+        outcome = answered(client, plan)
         self._missed = self._missed or isinstance(outcome, ReplayMiss)
         return outcome
 
@@ -324,10 +324,7 @@ class Run:
     def _finished(self) -> Table:
         table = session.last_table = self._so_far()
         if self._watch is not None:
-            self._watch(table)
-            close = getattr(self._watch, "close", None)
-            if close is not None:
-                close()
+            getattr(self._watch, "close", self._watch)(table)
         return table
 
     def _halt(self) -> Table:

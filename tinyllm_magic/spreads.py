@@ -23,6 +23,7 @@ from .sessions import session
 from .tables import Table
 from .ticker import Ticker
 
+QUICK = 0.5  # seconds; what is over sooner needs no progress
 _COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are taken to be like them
 
 
@@ -68,24 +69,16 @@ class Screen:
     def __init__(self, *, ends_with_table: bool) -> None:
         self._ends_with_table = ends_with_table
         self._handle: Any = None
-        self._last: Table | None = None
-        self._told = False
 
     def __call__(self, table: Table) -> None:
-        """Show a state; a map that is over at once shows no more than its end."""
-        self._last = table
+        """Show a state on the way; what is over at once shows no more than its end."""
         if table.kind == "compare" and self._ends_with_table:
-            if table.tally.done == len(table):
-                return  # close() draws the end
             self._put(grids.compared_bundle(table), grids.facts_of(table))
-        elif table.tally.seconds > 0.5:  # what is quicker needs no progress
+        elif table.tally.seconds > QUICK:
             self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})
 
-    def close(self) -> None:
+    def close(self, table: Table) -> None:
         """Show the end: the table where it belongs to the cell, else the line that sums it up."""
-        table = self._last
-        if table is None:
-            return
         if self._ends_with_table:
             self._put(*table_bundle(table))
         elif self._handle is not None:
@@ -96,32 +89,32 @@ class Screen:
 
 
 class Written(Ticker):
-    """The same in a terminal: one line, and the table as text at the end of a cell."""
+    """The same in a terminal: one line, and the table as text where it belongs to the cell."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stdout)
-        self._table: Table | None = None
+    def __init__(self, *, ends_with_table: bool) -> None:
+        super().__init__(sys.stdout if ends_with_table else None)
+        self._ends_with_table = ends_with_table
 
     def __call__(self, table: Table) -> None:
-        """Show a state."""
-        self._table = table
-        if table.tally.seconds > 0.5:  # what is quicker needs no progress
+        """Show a state on the way."""
+        if table.tally.seconds > QUICK:
             super().__call__(table)
 
-    def close(self) -> None:
-        """Write the table."""
-        super().close()
-        if self._table is not None:
-            display.write(grids.rows_bundle(self._table)["text/plain"] + "\n")
+    def close(self, table: Table) -> None:
+        """Write the end."""
+        if table.tally.seconds > QUICK:
+            super().close(table)
+        if self._ends_with_table:
+            display.write(grids.rows_bundle(table)["text/plain"] + "\n")
 
 
-def _watch(shell: Any) -> Watch:
-    return Written() if display.is_terminal(shell) else Screen(ends_with_table=True)
+def _watch(shell: Any, *, ends_with_table: bool = True) -> Watch:
+    return (Written if display.is_terminal(shell) else Screen)(ends_with_table=ends_with_table)
 
 
 def watcher(shell: Any) -> Watch:
     """What ``map_rows`` in a cell's Python code shows while it works; its value shows itself."""
-    return Ticker() if display.is_terminal(shell) else Screen(ends_with_table=False)
+    return _watch(shell, ends_with_table=False)
 
 
 def table_bundle(table: Table) -> tuple[display.Bundle, dict[str, Any]]:

@@ -51,7 +51,8 @@ class Entry:
             self.error = outcome
             return
         usage = outcome.usage
-        self.text, self.source, self.cost, self.key = outcome.record.answer.text, outcome.source, outcome.cost, outcome.key
+        self.text, self.source, self.cost = outcome.record.answer.text, outcome.source, outcome.cost
+        self.key = outcome.request.key  # the record's own would be a second copy of it
         self.tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
         self.waited = outcome.duration
         self.whole = outcome if whole else None

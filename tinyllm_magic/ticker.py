@@ -26,6 +26,18 @@ class Ticker:
 
     def __call__(self, table: Table) -> None:
         """Show a state."""
+        self._say(table)
+
+    def close(self, table: Table) -> None:
+        """Show the end, and end the line."""
+        self._say(table)
+        out = self._out or sys.stderr
+        if self._width and out.isatty():
+            out.write("\n")
+            out.flush()
+        self._width = 0
+
+    def _say(self, table: Table) -> None:
         out, tally = self._out or sys.stderr, table.tally
         line = str(tally)
         if out.isatty():
@@ -39,11 +51,3 @@ class Ticker:
             self._last = tenth
             out.write(f"{line}\n")
         out.flush()
-
-    def close(self) -> None:
-        """End the line."""
-        out = self._out or sys.stderr
-        if self._width and out.isatty():
-            out.write("\n")
-            out.flush()
-        self._width = 0

@@ -14,6 +14,7 @@ from typing import Any
 from ..answers import Chunk, Usage
 from ..messages import Request
 
+KEPT = 1000
 _WORDS = re.compile(r"\S+\s*|\s+")
 
 
@@ -25,7 +26,8 @@ class EchoProvider:
     """Says back the last user message, or what a script holds, word by word.
 
     ``script`` is an iterable of answers for one call each: text, a list of ``Chunk``, or an
-    exception to raise. When it is used up, the echo goes on. ``requests`` keeps what was asked.
+    exception to raise. When it is used up, the echo goes on. ``requests`` keeps what was asked last
+    (at least the last ``KEPT``).
 
     >>> from tinyllm_magic import Message, Request
     >>> provider = EchoProvider()
@@ -42,6 +44,8 @@ class EchoProvider:
         """Answer one request; tokens are counted as words."""
         with self._lock:
             self.requests.append(request)
+            if len(self.requests) == 2 * KEPT:
+                del self.requests[:KEPT]
             turn: Any = next(self._script, None)
         if isinstance(turn, BaseException):
             raise turn
