@@ -129,6 +129,12 @@ def test_an_error_card_says_what_happened_what_to_do_and_which_request():
     assert "tlm-error" in bundle(card)["text/html"]
 
 
+def test_only_the_first_line_of_an_error_is_its_headline():
+    html = bundle(Card.failed(errors.ReplayMiss("no recorded answer\n  model: 'a' → 'b'"), model="m"))["text/html"]
+    assert "<strong>ReplayMiss: no recorded answer</strong>" in html
+    assert "  model: &#x27;a&#x27; → &#x27;b&#x27;</p>" in html
+
+
 def test_the_prompt_is_folded_with_tokens_by_message():
     card = Card(
         "x", prompt=(Message("system", "Be brief"), Message("user", ({"type": "image_url"}, {"text": "What?"}))), prompt_tokens=(3, 5)
