@@ -6,6 +6,7 @@ Does not know files, locks, modes or providers.
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
@@ -37,6 +38,7 @@ _COMMON = frozenset(
         *("anything", "something", "username", "timestamp", "primary_key"),
     )
 )
+_GUARDED: dict[str, str] = {}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -260,10 +262,15 @@ def is_genuine(record: Record) -> bool:
         return False
 
 
+def guard(name: str, value: str) -> None:
+    """Take a value for a secret as long as this process lives: a key in use that no secret-looking variable holds."""
+    _GUARDED[name] = value
+
+
 def secrets(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Names and values of the environment variables that look like secrets: of 8 characters or more, no everyday word."""
-    environ = os.environ if environ is None else environ
-    named = {n: environ.get(n, "").strip() for n in environ if n.upper().endswith(_SECRET_NAMES)}
+    """Names and values of secret-looking environment variables and of keys in use: of 8 characters or more, no everyday word."""
+    known, environ = (_GUARDED, os.environ) if environ is None else ({}, environ)
+    named = known | {n: environ.get(n, "").strip() for n in environ if n.upper().endswith(_SECRET_NAMES)}
     return {n: v for n, v in named.items() if len(v) >= 8 and v.casefold() not in _COMMON}
 
 
@@ -288,10 +295,25 @@ def leak(line: bytes, environ: Mapping[str, str] | None = None) -> str | None:
 
 
 def mask(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """The text with the values of secrets replaced by the names of their variables."""
+    """The text with the values of secrets replaced by their names."""
     for name, value in secrets(environ).items():
         text = text.replace(value, f"<{name}>")
     return text
+
+
+def mask_html(page: str) -> str:
+    """A page with the values of secrets replaced by their names."""
+    for name, value in secrets().items():
+        for spelling in {value, html.escape(value), html.escape(value, quote=False)}:
+            page = page.replace(spelling, f"&lt;{html.escape(name)}&gt;")
+    return page
+
+
+def hidden(line: bytes) -> bytes:
+    """A damaged line without the values of secrets."""
+    for name, value in secrets().items():
+        line = line.replace(value.encode(), f"<{name}>".encode())
+    return line
 
 
 def tidied(line: bytes) -> bytes:

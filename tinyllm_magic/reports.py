@@ -32,7 +32,7 @@ def settings_table() -> Bundle:
     current = session.settings()
     rows = [(s.name, *_setting(current, s.name)) for s in SETTINGS.values()]
     for (name, key), origin in current.model_origins.items():
-        value = "(hidden)" if is_secret(key) else str(current.models[name].get(key))
+        value = "(hidden)" if is_secret(key) else str(without_login(current.models[name].get(key)))
         rows.append((f"models.{name}.{key}", value, origin))
     route = session.route(None, current)
     rows.append(("answers now", f"{route.model} ({route.endpoint.provider})", route.why))

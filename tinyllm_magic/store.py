@@ -11,6 +11,7 @@ The lock is the hidden file ``.NAME.lock`` beside the store; it is empty, stays,
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import io
 import itertools
@@ -25,13 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from .answers import Record
 from .differences import distance, leaves, likeness
 from .errors import StoreError
 from .index import Index, Place, piece, put, put_in_place
-from .records import Damaged, decode, encode, header_line, is_genuine, leak, tidied
+from .records import Damaged, decode, encode, header_line, hidden, is_genuine, leak, tidied
 
 _LOCK_TIMEOUT = 10.0  # seconds
 _NEAREST_OF = 20_000  # the latest records that a search for the nearest looks at, so that it takes about a second at most
@@ -82,13 +81,19 @@ class Store:
         self.flights_guard = threading.Lock()
         self._target = Path(os.path.realpath(self.path))
         self._guard = threading.RLock()
-        self._lock = FileLock(self._target.with_name(f".{self._target.name}.lock"), timeout=lock_timeout, thread_local=False)
+        self._lock_timeout = lock_timeout
         self._index = Index()
         self._facts: dict[str, Any] = {}
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Store({self.path.name!r})"
+
+    @functools.cached_property
+    def _lock(self) -> Any:
+        from filelock import FileLock  # reading needs none
+
+        return FileLock(self._target.with_name(f".{self._target.name}.lock"), timeout=self._lock_timeout, thread_local=False)
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -132,10 +137,7 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """The latest whole record of every key, in the order of the file."""
-        for key in self.keys():
-            record = self.get(key)
-            if record is not None:
-                yield record
+        yield from filter(None, map(self.get, self.keys()))
 
     def append(self, record: Record) -> bool:
         """Write one record; ``False``, with one warning, where it cannot or may not be written."""
@@ -144,7 +146,7 @@ class Store:
             decode(line)
             secret = leak(line)
             if secret:
-                self._warn(secret, f"an answer was not recorded: it, or its prompt, holds the value of the environment variable {secret}")
+                self._warn(secret, f"an answer was not recorded: it, or its prompt, holds the value of {secret}")
                 return False
             with self._writing():
                 self._append(record.key, line)
@@ -175,7 +177,7 @@ class Store:
             for record in other.records():
                 secret = leak(encode(record))
                 if secret:
-                    self._warn(secret, f"a record was not taken in: it holds the value of the environment variable {secret}")
+                    self._warn(secret, f"a record was not taken in: it holds the value of {secret}")
                 elif record.key not in others or others[record.key].created < record.created:
                     others[record.key] = record
             self._facts = {**other._index.header, **self.header, **self._facts}
@@ -185,9 +187,8 @@ class Store:
         """Remove every record, keep the header; returns how many there were. Raises ``StoreError``."""
         with self._demanding(), self._reading() as file:
             count = len(self._index.places)
-            if file is None:
-                return 0
-            put_in_place(self._target, [self._header()], file)
+            if file is not None:
+                put_in_place(self._target, [self._header()], file)
         return count
 
     def remove_lock(self) -> None:
@@ -205,6 +206,8 @@ class Store:
                 for place, record in self._ranked(file, index, key):
                     if not is_genuine(record):
                         index.problems.setdefault(place[0], "its key is not the digest of its request")
+                    if secret := leak(piece(file, place)):
+                        index.problems.setdefault(place[0], f"it holds the value of {secret}")
             if index.torn and not index.tail_is_whole:
                 index.problems.setdefault(index.end, "the last line is torn")
             return self._numbered(file, index)
@@ -244,8 +247,7 @@ class Store:
                 except (ValueError, TypeError, KeyError, RecursionError):
                     continue
                 scores.append((distance(asked, found), number, key, found))
-            best = heapq.nsmallest(20, scores, key=lambda s: s[0])
-            best.sort(key=lambda s: s[0] - likeness(asked, s[3]))
+            best = sorted(heapq.nsmallest(20, scores, key=lambda s: s[0]), key=lambda s: s[0] - likeness(asked, s[3]))
             return next((record for _, _, key, _ in best for _, record in self._ranked(file, self._index, key)), None)
 
     def _warn(self, kind: str, message: str) -> None:
@@ -344,7 +346,7 @@ class Store:
         line = header_line(self._known_facts())
         secret = leak(line)
         if secret:
-            self._warn(secret, f"the store's header was left empty: it holds the value of the environment variable {secret}")
+            self._warn(secret, f"the store's header was left empty: it holds the value of {secret}")
         return header_line({}) if secret else line
 
     def _mend(self, file: io.FileIO) -> bytes:
@@ -361,7 +363,7 @@ class Store:
 
     def _reject(self, lines: Iterable[bytes]) -> int:
         """Keep damaged lines beside the store; returns how many there were."""
-        whole = [line.rstrip(b"\r\n") + b"\n" for line in lines if line.strip()]
+        whole = [hidden(line).rstrip(b"\r\n") + b"\n" for line in lines if line.strip()]
         if whole:
             with self._target.with_name(f"{self._target.name}.rejected").open("ab") as file:
                 file.writelines(whole)

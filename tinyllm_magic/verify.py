@@ -22,6 +22,7 @@ from . import runs
 from .cache import Store
 from .errors import MissingExtraError, TinyLLMError
 from .outputs import difference, error_of, shows_answer, was_executed, was_live
+from .records import mask
 from .runs import NotebookError
 from .verdicts import DIFFERENT, FAILED, MISSING, NOTHING, SAME, CellVerdict, NotebookVerdict
 
@@ -93,7 +94,13 @@ def verify_one(path: Path, terms: Terms, told: Told) -> NotebookVerdict:
         verdict = NotebookVerdict(path, problem=f"{error.strerror or type(error).__name__}: {error.filename or path.name}")
     except Exception as error:  # noqa: BLE001  # a file may hold anything, and the other notebooks are to be verified all the same
         verdict = NotebookVerdict(path, problem=f"{type(error).__name__}: {error}")
-    return replace(verdict, path=path, seconds=time.monotonic() - began)
+    return replace(_masked(verdict), path=path, seconds=time.monotonic() - began)
+
+
+def _masked(verdict: NotebookVerdict) -> NotebookVerdict:
+    """The verdict without secrets: the kernel did not know them, so it could not hide them."""
+    cells = tuple(replace(c, title=mask(c.title), lines=tuple(map(mask, c.lines))) for c in verdict.cells)
+    return replace(verdict, cells=cells, problem=mask(verdict.problem), notes=tuple(map(mask, verdict.notes)))
 
 
 class _Trial:
@@ -170,7 +177,8 @@ class _Trial:
                     unstable.append(number)
                 yield CellVerdict(number, title, DIFFERENT if lines else SAME, lines)
         if unstable:
-            notes.append(f"what differs in cell {', '.join(map(str, unstable))} is no answer: tag a cell `{_IGNORED}` where its output may change")
+            cells = ", ".join(map(str, unstable))
+            notes.append(f"what differs in cell {cells} is no answer: tag a cell `{_IGNORED}` where its output may change")
 
     def _recorded(self, now: Any) -> Iterator[CellVerdict]:
         """Recording: every cell must run."""

@@ -18,11 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..answers import Chunk
 from ..errors import AuthError, CallTimeoutError, ConfigError, InvalidRequestError, TinyLLMError, UnsupportedError
 from ..messages import Request
 from ..models import Endpoint, is_loopback
+from ..records import guard
 from .dialects import PARAMETERS, chat_params, known_params, to_chunks, with_facts
 from .failures import is_known, status_of, translate, unreadable
 
@@ -74,7 +76,8 @@ def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, tim
 
     import openai
 
-    http = openai.DefaultHttpxClient(timeout=limit, event_hooks={"request": [_on_request], "response": [_on_response]})
+    url, login = _without_login(url)
+    http = openai.DefaultHttpxClient(timeout=limit, auth=login, event_hooks={"request": [_on_request], "response": [_on_response]})
     common: dict[str, Any] = {"timeout": limit, "max_retries": 0, "http_client": http}
     client: Any
     if azure:
@@ -84,6 +87,14 @@ def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, tim
         client = openai.OpenAI(base_url=url, api_key=key, **common)
     weakref.finalize(client, http.close)  # the SDK leaves a client that it was given open
     return client
+
+
+def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """An address without ``user:password@``, which the HTTP library would write into its log, and that login."""
+    found = urlsplit(url)
+    if found.username is None:
+        return url, None
+    return found._replace(netloc=found.netloc.rpartition("@")[2]).geturl(), (unquote(found.username), unquote(found.password or ""))
 
 
 def key_mark(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
@@ -129,6 +140,9 @@ def _key(endpoint: Endpoint, url: str, environ: Mapping[str, str]) -> str | Call
             f"no API key for {shown}: {' and '.join(names)} {'are' if len(names) > 1 else 'is'} not set",
             hint=f"Set {names[0]} in the environment before Jupyter starts, or choose another model with `-m`. Recorded cells need no key.",
         )
+    guard(names[0] if not endpoint.api_key else f"the key of {shown}", key)
+    if login := urlsplit(url).password:
+        guard(f"the password of {shown}", login)
     return key
 
 
