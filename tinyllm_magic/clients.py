@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from . import models
@@ -57,15 +58,19 @@ class Surroundings(Protocol):
         """The settings that hold now."""
         ...
 
-    def store(self, current: Settings) -> Store | None:
-        """The store of recorded answers."""
+    def store_path(self, current: Settings) -> Path:
+        """The file of recorded answers."""
+        ...
+
+    def store_at(self, path: Path) -> Store:
+        """The one store of this process for a file."""
         ...
 
     def mode(self, current: Settings) -> Any:
         """How the store is used."""
         ...
 
-    def slot(self, current: Settings) -> AbstractContextManager[Any]:
+    def slot(self, cap: int | None) -> AbstractContextManager[Any]:
         """A place among the calls that may be under way at once."""
         ...
 
@@ -189,7 +194,7 @@ class OpenAIClient:
         client, route = self._routed(named, around, current)
         texts = [text] if isinstance(text, str) else list(text)
         route = route if named else replace(route, model=asked)
-        plan = embedding_plan(texts, route, current, mode=client.recording(around, current, None))
+        plan = embedding_plan(texts, route, current, **client.keeping(around, current, None))
         vectors = [list(v) for v in client.answer(plan).record.answer.embeddings]
         return vectors[0] if isinstance(text, str) else vectors
 
@@ -208,26 +213,25 @@ class OpenAIClient:
         around = self._around()
         current = current or around.settings()
         client, route = self._routed(model, around, current)
-        made = make_plan(messages, route, current, params, mode=client.recording(around, current, mode), sample=sample, transport=call)
-        return client, made
+        how = client.keeping(around, current, mode)
+        return client, make_plan(messages, route, current, params, **how, sample=sample, transport=call)
 
-    def stream(self, plan: Plan, *, current: Settings | None = None) -> Iterator[Chunk]:
+    def stream(self, plan: Plan) -> Iterator[Chunk]:
         """The answer in pieces, recorded or live; the last piece carries the record."""
         around = self._around()
-        current = current or around.settings()
         last, held = Chunk(), [0.0]
         try:
-            for last in self._composed(plan, around, current, held).send(plan.request):
+            for last in self._composed(plan, around, held).send(plan.request):
                 yield last
         except BaseException as error:
             around.observe(plan, error, sum(held))
             raise
         around.observe(plan, responded(plan, last), sum(held))
 
-    def answer(self, plan: Plan, *, current: Settings | None = None) -> Response:
-        """The whole answer; ``current`` settings need not be looked up again."""
+    def answer(self, plan: Plan) -> Response:
+        """The whole answer, also asked for in one piece."""
         chunk = Chunk()
-        for chunk in self.stream(plan, current=current):  # noqa: B007  # the last one counts
+        for chunk in self.stream(replace(plan, stream=False) if plan.stream else plan):  # noqa: B007  # the last one counts
             pass
         return responded(plan, chunk)
 
@@ -300,7 +304,8 @@ class OpenAIClient:
 
     def provider(self, plan: Plan) -> Provider:
         """The innermost provider of a plan."""
-        extracts = "_raw_model_response_extractor" in overridden(type(self))
+        extract = self._raw_model_response_extractor
+        extracts = getattr(extract, "__func__", None) is not OpenAIClient._raw_model_response_extractor
 
         def towards(send: Callable[..., Any], *args: Any) -> Any:
             with self._towards(plan.route.endpoint):
@@ -308,7 +313,7 @@ class OpenAIClient:
 
         return vendor.OpenAIProvider(
             partial(towards, self._raw_model_call),
-            self._raw_model_response_extractor if extracts else None,
+            extract if extracts else None,
             stream=plan.stream and not extracts,
             embed=partial(towards, self._raw_embedding_model_call),
             timeout=plan.timeout,
@@ -351,9 +356,11 @@ class OpenAIClient:
             current = current.over({"cache_api_calls": self._cache_api_calls}, "the client")
         return around.mode(current)
 
-    def _store(self, around: Surroundings, current: Settings) -> Store | None:
-        own = self._cache_file_name
-        return around.store(current if own is None else current.over({"cache_file_name": own}, "the client"))
+    def keeping(self, around: Surroundings, current: Settings, asked: str | None) -> dict[str, Any]:
+        """The mode of a call and its store, which is not looked for where nothing is recorded."""
+        mode, own = self.recording(around, current, asked), self._cache_file_name
+        chosen = current if own is None else current.over({"cache_file_name": own}, "the client")
+        return {"mode": mode, "store": None if str(mode) == "off" else around.store_path(chosen)}
 
     def _routed(self, model: str | None, around: Surroundings, current: Settings) -> tuple[OpenAIClient, Route]:
         """The client and route of a model's name: the session's clients send elsewhere what belongs elsewhere."""
@@ -365,10 +372,10 @@ class OpenAIClient:
         route = around.route(model, current.over({"api_type": self.api_type}, "client"))
         return (self if route.endpoint.api_type == self.api_type else around.client_for(route)), route
 
-    def _composed(self, plan: Plan, around: Surroundings, current: Settings, held: list[float]) -> Recorded:
+    def _composed(self, plan: Plan, around: Surroundings, held: list[float]) -> Recorded:
         def live() -> Provider:
             held.append(around.admit(plan))
-            inner: Provider = Limited(own_transport(plan) or self.provider(plan), partial(around.slot, current))
+            inner: Provider = Limited(own_transport(plan) or self.provider(plan), partial(around.slot, plan.cap))
             inner = inner if plan.pace is None else Paced(inner, plan.pace, plan.policy)
             counted = Estimated(Degraded(inner, around.unsupported), models.estimate_usage)
             return Retried(counted, plan.policy)
@@ -378,7 +385,8 @@ class OpenAIClient:
                 return None
             return models.price(request.model, answer.usage, vendor=plan.route.endpoint.api_type)
 
-        return Recorded(live, self._store(around, current), plan.mode, price=price, version=version())
+        store = None if plan.store is None else around.store_at(plan.store)
+        return Recorded(live, store, plan.mode, price=price, version=version())
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"
@@ -389,8 +397,3 @@ def responded(plan: Plan, last: Chunk) -> Response:
     if last.record is None:
         raise RuntimeError("the recording provider ended without a record")
     return Response(plan.request, last.record, last.source)
-
-
-def overridden(kind: type[OpenAIClient]) -> set[str]:
-    """The names that a subclass defines anew."""
-    return {name for c in kind.__mro__[: kind.__mro__.index(OpenAIClient)] for name in vars(c)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from . import settings
@@ -40,6 +41,10 @@ class Plan:
     """The gate of the pool that this call belongs to, if any."""
     stream: bool = True
     """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
+    store: Path | None = None
+    """The file of recorded answers; ``None`` where nothing is recorded."""
+    cap: int | None = None
+    """How many calls may be under way at once (MAX_CONCURRENT_MODEL_CALLS)."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +71,14 @@ def make_plan(
     params: Mapping[str, Any],
     *,
     mode: Mode,
+    store: Path | None = None,
     sample: int = 0,
     transport: Callable[..., Any] | None = None,
 ) -> Plan:
     """The plan of a chat call.
 
-    ``params`` are this call's own parameters and controls (timeout, attempts). Raises
-    ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
+    ``params`` are this call's own parameters and controls (timeout, attempts), ``store`` the file of
+    recorded answers. Raises ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
     """
     own = {k: v for k, v in params.items() if k not in CONTROLS}
     current = current.over({k: v for k, v in params.items() if k in CONTROLS and v is not None}, "the call")
@@ -82,7 +88,13 @@ def make_plan(
     request, notes = build_request(to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample)
     if transport is not None:
         request = replace(request, provider=f"call:{getattr(transport, '__qualname__', type(transport).__name__)}")
-    return Plan(request, route, mode, policy(current, route), timeout(current, route), notes, transport)
+    return planned(request, route, current, mode, store, notes=notes, transport=transport)
+
+
+def planned(request: Request, route: Route, current: Settings, mode: Mode, store: Path | None, **more: Any) -> Plan:
+    """A request with all that the settings say of how it is sent."""
+    cap = current.max_concurrent_model_calls
+    return Plan(request, route, mode, policy(current, route), timeout(current, route), store=store, cap=cap, **more)
 
 
 def build_request(
@@ -116,12 +128,12 @@ def build_request(
     return request, tuple(notes)
 
 
-def embedding_plan(texts: list[Any], route: Route, current: Settings, *, mode: Mode) -> Plan:
+def embedding_plan(texts: list[Any], route: Route, current: Settings, *, mode: Mode, store: Path | None = None) -> Plan:
     """The plan of an embedding call for a list of texts."""
     if not texts or not all(t and isinstance(t, str) for t in texts):
         raise MessageError("embeddings are made of text: pass a text or a list of texts, none of them empty")
     request = Request(route.endpoint.provider, route.model, (), {"input": list(texts)}, kind="embedding")
-    return Plan(request, route, mode, policy(current, route), timeout(current, route))
+    return planned(request, route, current, mode, store)
 
 
 def check_params(params: Mapping[str, Any], route: Route) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from .errors import ConfigError, OptionError, TinyLLMError
 from .pacing import Pacer
 from .plans import Plan
 from .sessions import session
-from .settings import Settings
 
 Outcome = Response | BaseException
 _PROCESS_WIDTH = 1024  # in another process the executor decides how many calls are made at a time
@@ -40,10 +39,10 @@ class Pool(Protocol):
         """Make no more calls, and cut those under way where that is possible; waits for nothing."""
 
 
-def answered(client: OpenAIClient, plan: Plan, current: Settings | None = None) -> Outcome:
+def answered(client: OpenAIClient, plan: Plan) -> Outcome:
     """The response of a plan, or the error that stands in its place."""
     try:
-        return client.answer(plan, current=current)
+        return client.answer(plan)
     except (Exception, CancelledError) as error:  # noqa: BLE001  # a failed row is a value, whatever a user's client raises
         return error
 
@@ -54,13 +53,12 @@ class Crew:
     They are daemons: a call that hangs neither holds up an interrupt nor the end of the process.
     """
 
-    def __init__(self, workers: int, current: Settings) -> None:
+    def __init__(self, workers: int) -> None:
         self.events: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
         self.pacer = Pacer(workers)
         self._jobs: SimpleQueue[tuple[int, OpenAIClient, Plan] | None] = SimpleQueue()
         self._threads = 0
         self._workers = workers
-        self._current = current
 
     def submit(self, place: int, client: OpenAIClient, plan: Plan) -> None:
         """Have a call made by the next free thread."""
@@ -78,7 +76,7 @@ class Crew:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None and not self.pacer.stopped:
             place, client, plan = job
-            self.events.put((place, answered(client, plan, self._current)))
+            self.events.put((place, answered(client, plan)))
             del job, client, plan
 
 

@@ -188,14 +188,13 @@ class Session:
             self.registered[api_type] = client
             self._pool = {mark: twin for mark, twin in self._pool.items() if mark[0].api_type != api_type}
 
-    def slot(self, current: Settings) -> AbstractContextManager[Any]:
+    def slot(self, cap: int | None) -> AbstractContextManager[Any]:
         """A place among MAX_CONCURRENT_MODEL_CALLS; no cap where that is unset."""
-        limit = current.max_concurrent_model_calls
-        if limit is None:
+        if cap is None:
             return nullcontext()
         with self._lock:
-            if self._gate is None or self._gate[0] != limit:
-                self._gate = (int(limit), threading.BoundedSemaphore(int(limit)))
+            if self._gate is None or self._gate[0] != cap:
+                self._gate = (cap, threading.BoundedSemaphore(cap))
             return self._gate[1]
 
     # -- recording ---------------------------------------------------------------------------
@@ -208,7 +207,14 @@ class Session:
 
     def store(self, current: Settings) -> Store:
         """The store that recorded answers are read from and written to."""
-        path = Path(current.cache_file_name or self.store_name()).expanduser().absolute()
+        return self.store_at(self.store_path(current))
+
+    def store_path(self, current: Settings) -> Path:
+        """The file that recorded answers are read from and written to."""
+        return Path(current.cache_file_name or self.store_name()).expanduser().absolute()
+
+    def store_at(self, path: Path) -> Store:
+        """The one store of this process for a file."""
         with self._lock:
             if path not in self._stores:
                 self._stores[path] = Store(path)
@@ -216,15 +222,17 @@ class Session:
 
     def is_recorded(self, plan: Plan) -> bool:
         """Whether a plan will be answered from the store."""
-        return plan.mode in (Mode.AUTO, Mode.REPLAY) and plan.request.key in self.store(self.settings())
+        if plan.store is None or plan.mode not in (Mode.AUTO, Mode.REPLAY):
+            return False
+        return plan.request.key in self.store_at(plan.store)
 
     def store_name(self) -> Path:
         """The store beside the notebook, where its name is known; else the only one here, else ``session.llm.jsonl``."""
         notebook = notebook_path()
         if notebook is not None:
             return notebook.with_name(f"{notebook.stem}.llm.jsonl")
-        here = sorted(Path.cwd().glob("*.llm.jsonl"))
-        return here[0] if len(here) == 1 else Path.cwd() / "session.llm.jsonl"
+        here = [name for name in os.listdir() if name.endswith(".llm.jsonl")]  # noqa: PTH208  # runs for every call; Path costs more
+        return Path.cwd() / (here[0] if len(here) == 1 else "session.llm.jsonl")
 
     def close(self) -> None:
         """Fold what this kernel has appended into the sorted part of its stores."""
@@ -286,8 +294,8 @@ class Session:
 
         Reserves what the call can cost at most, until ``observe`` settles it, and returns that.
         """
-        if plan.mode in (Mode.AUTO, Mode.REFRESH) and plan.route.memory:
-            self.store(self.settings()).remember(**plan.route.memory)
+        if plan.store is not None and plan.route.memory:
+            self.store_at(plan.store).remember(**plan.route.memory)
         return self.ledger.reserve(plan)
 
     def observe(self, plan: Plan, outcome: Response | BaseException, held: float = 0.0) -> None:

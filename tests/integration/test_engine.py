@@ -119,7 +119,7 @@ INTERRUPTED = """
 import os, signal, sys, threading, time
 from tinyllm_magic import client
 import tenacity.nap
-asleep = threading.Event()
+asleep, awake = threading.Event(), threading.Event()
 class Clock:
     @staticmethod
     def sleep(seconds):
@@ -129,12 +129,14 @@ class Clock:
 tenacity.nap.time = Clock
 def interrupt():
     asleep.wait(30)
-    os.kill(os.getpid(), signal.SIGINT)
+    while not awake.wait(0.5):  # again, because a signal just before the system call is only seen after it
+        os.kill(os.getpid(), signal.SIGINT)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with interrupts off
 threading.Thread(target=interrupt, daemon=True).start()
 try:
     client().send_message("hi")
 except KeyboardInterrupt:
+    awake.set()
     print("interrupted")
 """
 

@@ -95,7 +95,7 @@ def test_row_03_what_is_unset_is_not_sent(start):
     fake = start()
     send()
     assert fake.last["model"] == default["model"]
-    assert set(fake.last) == {"model", "messages", "stream", "stream_options"}
+    assert set(fake.last) == {"model", "messages"}
 
 
 def test_row_04_top_p_is_a_float_and_unset_it_is_not_sent(start):
@@ -120,6 +120,16 @@ def test_row_05_timeout_bounds_one_call(start):
     "turn", [{"hang": 2}, {"chunk_delay": 0.1, "text": "word " * 100}, {"drip": 0.05}], ids=["falls silent", "slow", "drips"]
 )
 def test_row_05_timeout_bounds_a_stream_as_a_whole(start, turn):
+    fake = start(turn)
+    serving, plan = client().plan(M, None, {"timeout": 0.3, "max_attempts": 1})
+    with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
+        list(serving.stream(plan))
+    assert fake.last["stream"] is True
+    assert fake.n == 1
+
+
+@pytest.mark.parametrize("turn", [{"drip": 0.05}, {"delay": 5}], ids=["drips", "is late"])
+def test_row_05_timeout_bounds_an_answer_in_one_piece(start, turn):
     fake = start(turn)
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
         send(timeout=0.3, max_attempts=1)

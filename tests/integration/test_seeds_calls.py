@@ -203,8 +203,9 @@ IMAGES = {"error": {"message": "image_url is not supported by this model.", "cod
         ({"cut": 0}, errors.ConnectionFailedError, "connection"),
         ({"garbage": "<html>Hello</html>"}, errors.BadResponseError, "Hello"),
         ({"garbage": '{"choices": [', "content_type": "application/json"}, errors.BadResponseError, "choices"),
-        ({"no_choices": True}, errors.BadResponseError, "before the answer was finished"),
-        ({"finish_reason": None}, errors.BadResponseError, "before the answer was finished"),
+        ({"garbage": '{"detail": "Not here"}', "content_type": "application/json"}, errors.BadResponseError, r'\{"detail": "Not here"\}'),
+        ({"no_choices": True}, errors.BadResponseError, "no choice"),
+        ({"finish_reason": None}, errors.BadResponseError, "no finish reason"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -219,6 +220,15 @@ def test_row_31_each_failure_has_its_class_a_hint_and_the_providers_words(start,
     assert error.retryable is issubclass(kind, errors.NonTerminalError)
     if error.status:
         assert error.request_id == "req_1"
+    assert fake.n == 1
+
+
+@pytest.mark.parametrize("turn", [{"no_choices": True}, {"finish_reason": None}, {"cut": 2}])
+def test_row_31_a_stream_that_ends_too_early_is_no_answer(start, turn):
+    fake = start(turn)
+    serving, plan = client().plan(M, None, {"max_attempts": 1})
+    with pytest.raises((errors.BadResponseError, errors.ConnectionFailedError), match=r"before the answer was finished|connection"):
+        list(serving.stream(plan))
     assert fake.n == 1
 
 

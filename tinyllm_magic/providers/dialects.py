@@ -163,7 +163,10 @@ def _whole(raw: Any) -> Chunk:
         return _embeddings(raw)
     if choices is None and _get(raw, "role"):
         return _Reader().chunk({"choices": [{"message": raw, "finish_reason": _finish_of(raw)}]})
-    raise unreadable(json.dumps(raw, default=str) if isinstance(raw, Mapping) else str(raw))
+    if choices is not None:
+        raise BadResponseError("the answer holds no choice")
+    plain = raw if isinstance(raw, Mapping) else raw.to_dict() if hasattr(raw, "to_dict") else str(raw)  # the body, not the SDK's repr
+    raise unreadable(json.dumps(plain, default=str))
 
 
 def _finish_of(message: Any) -> str:
