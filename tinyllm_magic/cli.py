@@ -92,6 +92,7 @@ def _positive(text: str) -> int:
 def run_verify(chosen: argparse.Namespace) -> int:
     """Verify notebooks: verdicts on standard output, progress on standard error."""
     from . import verdicts
+    from .markup import printable
     from .verify import Terms, find, verify
 
     found = find(chosen.places)
@@ -102,7 +103,7 @@ def run_verify(chosen: argparse.Namespace) -> int:
     for verdict in verify(found, terms, told=progress.tell):
         done.append(verdict)
         progress.clear()
-        print("\n".join(verdicts.told(verdict, whole_path=names[verdict.path.name] > 1)), flush=True)
+        print(printable("\n".join(verdicts.told(verdict, whole_path=names[verdict.path.name] > 1))), flush=True)
     if len(done) > 1:
         bad = sum(bool(v.exit_code) for v in done)
         print(f"{len(done)} notebooks: {len(done) - bad} fine, {bad} not")
@@ -142,9 +143,10 @@ class _Ticker:
 def run_cache(chosen: argparse.Namespace) -> int:
     """Do one thing to a store, or to several."""
     from . import shelves
+    from .markup import printable
 
     lines, code = shelves.DOES[chosen.what]([*chosen.files])
-    print("\n".join(lines))
+    print(printable("\n".join(lines)))
     return code
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from .answers import Answer, Record, ToolCall, Usage
 from .errors import MessageError
-from .messages import KEY_VERSION, key_of
+from .messages import KEY_VERSION, Message, key_of
 
 FORMAT = "tinyllm_magic store"
 VERSION = 1
@@ -216,7 +216,10 @@ def _request(source: Mapping[str, Any]) -> Mapping[str, Any]:
         _get(source, name, str, "")
     _get(source, "params", dict, {})
     for message in _items(source, "messages", dict):
-        _get(message, "role", str, "")
+        try:
+            Message.of({**message, "content": message.get("content") or ""})
+        except (MessageError, TypeError) as error:
+            raise Damaged("a message that none could have sent") from error
     return source
 
 

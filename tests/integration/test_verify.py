@@ -444,6 +444,17 @@ def test_cache_tells_lists_shows_checks_and_tidies(book, run):
     assert sorted(p.name for p in book.path.parent.iterdir()) == ["analysis.ipynb", "analysis.llm.jsonl"]
 
 
+def test_a_strangers_record_gives_no_orders_to_the_terminal(run, tmp_path):
+    from tinyllm_magic.answers import Answer, Record
+    from tinyllm_magic.messages import Message, Request
+
+    request = Request("echo", "m", (Message("user", "\x1b[2J asked"),))
+    Store(tmp_path / "s.llm.jsonl").append(Record(request.key, request.canonical(), Answer(text="\x1b]0;x\x07 said", finish_reason="stop")))
+    for what in ("list", "show"):
+        code, out, _ = run("cache", what, tmp_path / "s.llm.jsonl")
+        assert (code, "said" in out, "\x1b" in out, "\x07" in out) == (0, True, False, False)
+
+
 def test_cache_check_exits_with_one_on_a_damaged_line_and_tidy_sets_it_aside(book, run):
     with book.store.open("ab") as file:
         file.write(b"garbage\n")
