@@ -99,16 +99,16 @@ def recall(current: Settings, now: Mapping[str, Any]) -> dict[str, Any]:
     if question is None:
         return {}
     try:
-        told = _told(planned(question, current), question, current)
+        told = _told(planned(question, current), question)
     except (TinyLLMError, OSError) as error:
         told = {"line": getattr(error, "message", str(error)), "text": ""}
     return {"title": _title(question), **told, **_choices(question, {**question.params, **now})}
 
 
-def _told(plan: Plan, question: Question, current: Settings) -> dict[str, str]:
+def _told(plan: Plan, question: Question) -> dict[str, str]:
     """The recorded answer of a plan in words, or that there is none."""
-    store = session.store(current)
-    record = None if plan.mode is Mode.OFF else store.get(plan.request.key, plan.request.canonical())
+    store = session.store_at(plan.store) if plan.store is not None and plan.mode is not Mode.OFF else None
+    record = store.get(plan.request.key, plan.request.canonical()) if store is not None else None
     if record is None:
         return {"line": _ABSENT.get(plan.mode, "not recorded with these values: the next run asks"), "text": ""}
     card = Card.of(Response(plan.request, record, "recorded"))
