@@ -1065,6 +1065,32 @@ def test_threads_that_ask_the_same_make_one_call(store, mode):
     assert store.flights == {}
 
 
+ASKER = """
+import sys
+from tinyllm_magic import LLMCall
+call = LLMCall(None, "The same question.", mode="auto")
+print(call.call())
+"""
+
+
+def test_processes_that_ask_the_same_make_one_call_each_at_most_and_all_survive(store, monkeypatch):
+    from fakeserver import FakeServer
+
+    with FakeServer([{"text": "one answer", "delay": 0.2}] * 4) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        monkeypatch.setenv("TINYLLM_STORE", str(store.path))
+        processes = [python(ASKER, wait=False) for _ in range(4)]
+        told = [p.communicate(timeout=60)[0] for p in processes]
+        assert [p.returncode for p in processes] == [0] * 4
+        assert told == ["one answer\n"] * 4
+        assert 1 <= server.n <= 4
+        asked = server.n
+        assert python(ASKER, wait=False).communicate(timeout=60)[0] == "one answer\n"
+        assert server.n == asked
+    assert (len(store), store.check()) == (1, [])
+
+
 def test_different_samples_and_the_mode_off_are_not_shared(store):
     gate = Gate()
     gate.open.set()
