@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import reprlib
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -29,6 +30,8 @@ from .settings import Settings
 
 logger = logging.getLogger("tinyllm_magic")
 _CONTROLS = ("model", "mode", "sample", "call")
+_SHORT = reprlib.Repr()  # it never raises, whatever a value's own repr does
+_SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 20, 60, 60
 
 
 def template_folders() -> tuple[Path, ...]:
@@ -214,7 +217,7 @@ class LLMCall:
         parts = [short(self._cell)] if self._cell is not None else []
         parts += [short(t) for t in (self.system_template_name, self.user_template_name) if t is not None]
         output = f", model_output={short(str(self.model_output))}" if self.model_output is not None else ""
-        return f"LLMCall({', '.join(parts)}, model_params={self.model_params}, messages={len(self.messages)}{output})"
+        return f"LLMCall({', '.join(parts)}, model_params={_SHORT.repr(self.model_params)}, messages={len(self.messages)}{output})"
 
 
 def call_llm(

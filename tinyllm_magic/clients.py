@@ -192,9 +192,8 @@ class OpenAIClient:
         asked = model or str(current.embedding_model)
         named = asked if asked in current.models else None
         client, route = self._routed(named, around, current)
-        texts = [text] if isinstance(text, str) else list(text)
         route = route if named else replace(route, model=asked)
-        plan = embedding_plan(texts, route, current, **client.keeping(around, current, None))
+        plan = embedding_plan([text] if isinstance(text, str) else text, route, current, **client.keeping(around, current, None))
         vectors = [list(v) for v in client.answer(plan).record.answer.embeddings]
         return vectors[0] if isinstance(text, str) else vectors
 

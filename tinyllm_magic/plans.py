@@ -128,11 +128,12 @@ def build_request(
     return request, tuple(notes)
 
 
-def embedding_plan(texts: list[Any], route: Route, current: Settings, *, mode: Mode, store: Path | None = None) -> Plan:
+def embedding_plan(texts: Any, route: Route, current: Settings, *, mode: Mode, store: Path | None = None) -> Plan:
     """The plan of an embedding call for a list of texts."""
+    texts = list(texts) if isinstance(texts, Iterable) else []
     if not texts or not all(t and isinstance(t, str) for t in texts):
         raise MessageError("embeddings are made of text: pass a text or a list of texts, none of them empty")
-    request = Request(route.endpoint.provider, route.model, (), {"input": list(texts)}, kind="embedding")
+    request = Request(route.endpoint.provider, route.model, (), {"input": texts}, kind="embedding")
     return planned(request, route, current, mode, store)
 
 

@@ -1,7 +1,8 @@
 """Ratios, measured side by side in one run: `python tests/bench/bench.py [name …]`.
 
 Each row pits this package against the least that could do the same job; the two alternate,
-so that a machine whose speed drifts slows both. Medians; smaller is better.
+so that a machine whose speed drifts slows both. Medians; smaller is better. Servers run in
+processes of their own, so that they do not share our interpreter's lock.
 """
 
 import os
@@ -10,17 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from fakeserver import FakeServer
+sys.path.insert(0, str(Path(__file__).parent))
+from rows import Served
 
-IMPORT = """
-import time
-begin = time.perf_counter()
-import IPython.core.interactiveshell, ipywidgets
-print(time.perf_counter() - begin)
-"""
 M = [{"role": "user", "content": "hi"}]
 LOAD = """
 import time
@@ -72,40 +69,55 @@ def make_shell():
     return shell
 
 
-def live():
-    """A live call against the bare SDK, over HTTP on loopback."""
+@contextmanager
+def served(delay):
+    """The session's client and the SDK's, of one server; nothing is recorded."""
     from openai import OpenAI
 
-    from tinyllm_magic import client
+    from tinyllm_magic import client, override
 
-    with FakeServer([]) as server:
-        os.environ |= {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "test", "TINYLLM_MODE": "off"}
-        sdk = OpenAI(base_url=server.url, api_key="test", max_retries=0)
-        send = client().send_message
+    with Served(delay) as server, override(mode="off"), OpenAI(base_url=server.url, api_key="test", max_retries=0) as sdk:
+        yield client(), sdk
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "TINYLLM_MODE", "TINYLLM_STORE"):
+        del os.environ[name]
 
-        def bare():
-            for _ in sdk.chat.completions.create(model="gpt-4o-mini", messages=M, stream=True, stream_options={"include_usage": True}):
+
+def live():
+    """A live call against the bare SDK, over HTTP on loopback."""
+    with served(0.0) as (ours, sdk):
+        pairs = {
+            "send_message, live, against the SDK's create()": (
+                lambda: ours.send_message(M, model="gpt-4o-mini"),
+                lambda: sdk.chat.completions.create(model="gpt-4o-mini", messages=M),
+            ),
+            "a whole stream, against the SDK's": (lambda: list(ours_stream(ours)), lambda: list(sdk_stream(sdk))),
+            "first text of a stream, against the SDK's": (first_of(lambda: ours_stream(ours)), first_of(lambda: sdk_stream(sdk))),
+        }
+        for functions in pairs.values():
+            paired(*functions, 10)
+        return [(what, *paired(*functions, 200)) for what, functions in pairs.items()]
+
+
+def pool():
+    """1,000 calls of 50 ms at 64 at a time: send_message in a thread pool, against the SDK in the same."""
+    with served(0.05) as (ours, sdk), ThreadPoolExecutor(64) as threads:
+
+        def each(ask, count=1_000):
+            for _ in threads.map(ask, ([{"role": "user", "content": f"Number {n}"}] for n in range(count))):
                 pass
 
-        def ours():
-            send(M, model="gpt-4o-mini")
+        def mine(messages):
+            ours.send_message(messages, model="gpt-4o-mini")
 
-        for function in (ours, bare):
-            function()
-        rows = [("send_message, live, against the SDK's stream", *paired(ours, bare, 200))]
-        rows.append(
-            (
-                "first text of a stream, against the SDK's",
-                *paired(first_of(lambda: ours_stream(send)), first_of(lambda: sdk_stream(sdk)), 100),
-            )
-        )
-    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "TINYLLM_MODE"):
-        del os.environ[name]
-    return rows
+        def theirs(messages):
+            sdk.chat.completions.create(model="gpt-4o-mini", messages=messages)
+
+        each(mine, 200), each(theirs, 200)
+        return [("1,000 calls of 50 ms, 64 at a time, against the SDK", *paired(lambda: each(mine), lambda: each(theirs), 3))]
 
 
-def ours_stream(send):
-    client, plan = send.__self__.plan(M, "gpt-4o-mini", {})
+def ours_stream(ours):
+    client, plan = ours.plan(M, "gpt-4o-mini", {})
     return (c.text for c in client.stream(plan))
 
 
@@ -178,7 +190,7 @@ def drawing():
     return [("a stream of 100 KB, against ten streams of 10 KB", *paired(lambda: stream(100_000), ten_small, 5))]
 
 
-BENCHES = {"load": load, "live": live, "recorded": recorded, "drawing": drawing}
+BENCHES = {"load": load, "live": live, "pool": pool, "recorded": recorded, "drawing": drawing}
 
 
 def main(names):

@@ -218,7 +218,7 @@ def test_row_09_the_echo_makes_embeddings_too():
         assert client().get_embedding(["a", "bb"]) == [[1.0, 1.0], [2.0, 1.0]]
 
 
-@pytest.mark.parametrize("wrong", ["", [], [""], ["a", 3]])
+@pytest.mark.parametrize("wrong", ["", [], [""], ["a", 3], 5, None])
 def test_row_09_what_is_no_text_is_refused_before_a_request(start, wrong):
     fake = start()
     with pytest.raises(ValueError, match="text"):
@@ -412,8 +412,9 @@ def test_row_21_values_are_not_escaped():
 
 
 def test_row_21_an_undefined_variable_is_an_error_that_names_it():
-    with pytest.raises(errors.UndefinedError, match="y"):
+    with pytest.raises(errors.UndefinedError, match="'y'") as caught:
         LLMCall("Tell me of {{ y }}").render(x=1)
+    assert caught.value.variable == "y"
 
 
 def test_row_21_a_missing_template_says_where_it_was_looked_for():
@@ -439,6 +440,16 @@ def test_row_23_repr_never_fails_and_holds_no_secret(start, monkeypatch):
     assert len(repr(call)) < 300
     assert "sk-" not in repr(call)
     assert repr(LLMCall("s.j2")).startswith("LLMCall('s.j2'")
+
+
+def test_row_23_repr_survives_a_parameter_that_cannot_show_itself_and_shortens_long_ones():
+    class Shy:
+        def __repr__(self):
+            raise RuntimeError
+
+    shown = repr(LLMCall("s.j2", metadata=Shy(), user="u" * 1000))
+    assert "Shy" in shown
+    assert len(shown) < 300
 
 
 # -- 24: send_message -----------------------------------------------------------------------------

@@ -27,7 +27,10 @@ def send(messages=M, **params):
 # -- 40 to 42: counting and model facts -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["gpt-4-0613", "gpt-4", "gpt-3.5-turbo", "gpt-3.5-turbo-0301", "gpt-4-0314", "gpt-3.5-turbo-16k-0613"])
+OVERHEAD_OF_THREE = ("gpt-3.5-turbo-0613", "gpt-3.5-turbo-16k-0613", "gpt-4-0314", "gpt-4-32k-0314", "gpt-4-0613", "gpt-4-32k-0613")
+
+
+@pytest.mark.parametrize("model", [*OVERHEAD_OF_THREE, "gpt-4", "gpt-3.5-turbo", "gpt-3.5-turbo-0301"])
 def test_row_40_the_reference_messages_count_as_in_the_seeds(model):
     assert count_tokens(REF, model) == 19
     assert not count_tokens(REF, model).estimated
@@ -70,6 +73,14 @@ def test_row_41_every_model_gets_a_number_or_an_estimate_without_a_word(model, c
 )
 def test_row_41_odd_contents_are_counted(messages):
     assert count_tokens(messages, "gpt-4") > 3
+
+
+def test_row_41_without_any_vocabulary_a_count_is_an_estimate_and_no_error_is_logged(monkeypatch, caplog):
+    monkeypatch.setattr("tinyllm_magic.tokens._vocabularies.get", lambda _name: None)
+    count = count_tokens(REF, "gpt-4")
+    assert count.estimated
+    assert 10 < count < 30
+    assert caplog.records == []
 
 
 def test_row_41_sending_counts_nothing(start, monkeypatch):
