@@ -215,17 +215,17 @@ class Entry:
     card: Card
 
 
-def history_bundle(entries: Sequence[Entry], *, title: str = "History", first: int = 1) -> Bundle:
-    """Calls, folded, newest first; ``entries`` come oldest first, and ``first`` numbers the oldest."""
+def history_bundle(entries: Sequence[Entry], *, title: str = "History", first: int = 1, none: str = "No calls yet.") -> Bundle:
+    """Calls, folded, newest first; ``entries`` come oldest first, ``first`` numbers the oldest, ``none`` stands where there is none."""
     numbered = [(n, e, " ".join(e.prompt.split())) for n, e in reversed(list(enumerate(entries, first)))]
     heads = [" · ".join((f"#{n}", e.when, e.card.model or e.card.asked, e.card.badge, _cut(asked, 70))) for n, e, asked in numbered]
     folds = (
         f"<details><summary>{escape(head)}</summary>{whole(e.card)}</details>" for head, (_, e, _) in zip(heads, numbered, strict=True)
     )
-    empty = "" if numbered else '<p class="tlm-note">No calls yet.</p>'
+    empty = "" if numbered else f'<p class="tlm-note">{escape(none)}</p>'
     head = f'<p class="tlm-title">{escape(title)}</p>{empty}'
     page = f'<section class="tlm tlm-calls {QUIET}" style="{SKELETON}">{head}{"".join(folds)}</section>'
-    return pack(style() + page, markup.printable("\n".join((title, *heads)) if heads else f"{title}\nNo calls yet."))
+    return pack(style() + page, markup.printable("\n".join((title, *heads)) if heads else f"{title}\n{none}"))
 
 
 @functools.cache

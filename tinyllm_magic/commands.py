@@ -92,6 +92,7 @@ def cache(shell: Any, line: str) -> None:
     """Look after the recorded answers."""
     word, *rest = words_of(line) or ["stats"]
     argument = " ".join(rest)
+    _check_cache_words(word, argument)
     store = session.store(session.settings())
     if word == "list":
         display.show(reports.store_list(), shell, about="session")
@@ -100,31 +101,44 @@ def cache(shell: Any, line: str) -> None:
         display.show(reports.store_record(argument), shell)
         return
     done = ""
-    if word == "use" and argument:
+    if word == "use":
         session.choose(cache_file_name=argument)
         done = f"answers are now read from and recorded in {argument}"
-    elif word == "mode" and argument:
+    elif word == "mode":
         session.choose(mode=str(Mode.of(argument)))
         done = f"the mode is now {session.mode(session.settings())}"
     elif word == "tidy":
         done = f"tidied: {shelves.said(store.tidy())}"
     elif word == "clear":
-        done = f"cleared: {store.clear():,} recorded answers removed"
-    elif word != "stats":
-        known = ("stats", "list", "show", "use", "mode", "tidy", "clear")
-        raise OptionError(
-            f"%llm_cache {line.strip()!r} is not understood",
-            option=word,
-            hint=suggest(near(word, known)) or f"Words are {', '.join(known)}.",
-        )
+        gone = store.clear()
+        done = f"cleared: {gone:,} recorded {'answer' if gone == 1 else 'answers'} removed"
     display.show(reports.store_stats(done), shell, about="session")
+
+
+_CACHE_TAKES = {"stats": "", "list": "", "show": "KEY", "use": "PATH", "mode": "MODE", "tidy": "", "clear": ""}
+
+
+def _check_cache_words(word: str, argument: str) -> None:
+    """Refuse an unknown word, a missing argument, and one too many: ``clear KEY`` must not clear everything."""
+    if word not in _CACHE_TAKES:
+        shelf = f"`tinyllm-magic cache {word} FILE` does it in a shell." if word in shelves.DOES else ""
+        hint = shelf or suggest(near(word, _CACHE_TAKES)) or f"Words are {', '.join(_CACHE_TAKES)}."
+        raise OptionError(f"%llm_cache does not know '{word}'", option=word, hint=hint)
+    wanted = _CACHE_TAKES[word]
+    if wanted and not argument:
+        raise OptionError(f"%llm_cache {word} wants a {wanted.lower()}", option=word, hint=f"Write `%llm_cache {word} {wanted}`.")
+    if argument and not wanted:
+        raise OptionError(f"%llm_cache {word} takes nothing behind it, not '{argument}'", option=word)
 
 
 def history(shell: Any, line: str) -> None:
     """Show this session's calls."""
     scanner, count, words = options.Scanner(line), 20, ""
     while (word := scanner.word()) is not None:
-        if word == "-n" and (value := scanner.word() or "").isdigit():
+        if word == "-n":
+            value = scanner.word() or ""
+            if not value.isdigit() or not int(value):
+                raise OptionError(f"-n wants a whole number above 0, not '{value}'", option=word)
             count = int(value)
         elif word == "-g":
             words = scanner.rest()

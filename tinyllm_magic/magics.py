@@ -91,7 +91,18 @@ class LLMMagics(Magics):
     @no_var_expand
     @line_magic
     def llm_cache(self, line: str) -> None:
-        """The recorded answers: `%llm_cache [stats|list|show KEY|use PATH|mode MODE|tidy|clear]`."""
+        """The recorded answers: `%llm_cache [stats|list|show KEY|use PATH|mode MODE|tidy|clear]`.
+
+        stats      what the store holds (also without a word)
+        list       every record, the newest first
+        show KEY   one record; the first digits of its key are enough
+        use PATH   read from and record in another store
+        mode MODE  auto (answer from the store, else ask and record), replay (never ask), refresh (always ask and record), off
+        tidy       sort by key, drop older doubles, set damaged lines aside
+        clear      remove every record
+
+        In a shell, `tinyllm-magic cache stats|list|show|tidy|merge|check FILE` does the same, merges and checks.
+        """
         _commands().cache(self.shell, line)
 
     @no_var_expand

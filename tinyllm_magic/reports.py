@@ -7,7 +7,6 @@ Does not know how a line is parsed or a table drawn.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -121,13 +120,18 @@ def store_stats(done: str = "") -> Bundle:
     current = session.settings()
     store = session.store(current)
     stats = store.stats()
-    rows = [("store", store.path.name), ("mode", str(session.mode(current)))]
-    rows += [(name.replace("_", " "), _said(value)) for name, value in asdict(stats).items()]
+    unpriced = f" + {stats.unpriced} of unknown price" if stats.unpriced else ""
+    rows = [
+        ("store", store.path.name),
+        ("mode", str(session.mode(current))),
+        ("records", f"{stats.records:,}"),
+        ("size", f"{stats.size:,} bytes"),
+        ("models", ", ".join(f"{model} ({count})" for model, count in stats.models.items())),
+        ("first", stats.first or ""),
+        ("last", stats.last or ""),
+        ("cost", f"{display.money(stats.cost)}{unpriced}".removeprefix(" + ")),
+    ]
     return display.table_bundle("Recorded answers", ("what", "value"), rows, caption=done)
-
-
-def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (tuple, list, dict)) else str(value)
 
 
 def store_record(key: str) -> Bundle:
@@ -181,4 +185,5 @@ def history(count: int, words: str = "") -> Bundle:
         if all(w.casefold() in said for w in words.split()):
             when = datetime.fromtimestamp(entry.when).astimezone().strftime("%H:%M:%S")
             entries.append(display.Entry(when, prompt, card))
-    return display.history_bundle(entries[-count:], first=max(1, len(entries) - count + 1))
+    none = f"No call of this session holds '{words}'." if words and session.history else "No calls yet."
+    return display.history_bundle(entries[-count:], first=max(1, len(entries) - count + 1), none=none)

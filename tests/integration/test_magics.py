@@ -252,6 +252,12 @@ def test_a_dry_run_tells_that_an_answer_is_recorded(shell):
         ("%llm_config tempature=1", errors.ConfigError, "temperature"),
         ("%llm_config temperature=hot", errors.ConfigError, "0 to 2"),
         ("%llm_cache nonsense", errors.OptionError, "tidy"),
+        ("%llm_cache check", errors.OptionError, "tinyllm-magic cache check FILE"),
+        ("%llm_cache use", errors.OptionError, "wants a path"),
+        ("%llm_cache mode", errors.OptionError, "%llm_cache mode MODE"),
+        ("%llm_cache show", errors.OptionError, "wants a key"),
+        ("%llm_cache mode rplay", errors.ConfigError, "replay"),
+        ("%llm_history -n x", errors.OptionError, "whole number"),
         ("%llm_history -x", errors.OptionError, "-g WORDS"),
         ("%llm_usage --budget lots", errors.ConfigError, "budget"),
         ("%llm_count", errors.OptionError, "nothing to count"),
@@ -338,12 +344,12 @@ def test_count_counts_the_tokens_of_a_text(shell, line, count):
 
 def test_the_store_can_be_inspected_and_cleared(shell):
     run(shell, "%%llm\nHello")
-    assert "records   1" in run(shell, "%llm_cache stats").text
+    assert "records  1" in run(shell, "%llm_cache stats").text
     key = run(shell, "%llm_cache list").text.splitlines()[3].split()[0]
     assert "Hello" in run(shell, f"%llm_cache show {key}").text
     run(shell, "%llm_cache tidy")
     run(shell, "%llm_cache clear")
-    assert "records   0" in run(shell, "%llm_cache").text
+    assert "records  0" in run(shell, "%llm_cache").text
 
 
 def test_history_finds_a_call_again(shell):
@@ -351,6 +357,7 @@ def test_history_finds_a_call_again(shell):
     run(shell, "%%llm\nGoodbye two")
     assert "Goodbye" not in run(shell, "%llm_history -g hello").text
     assert run(shell, "%llm_history -n 1").text.count("#") == 1
+    assert "No call of this session holds 'zebra'" in run(shell, "%llm_history -g zebra").text
 
 
 def test_usage_tells_live_from_recorded(shell):

@@ -203,6 +203,23 @@ def test_the_store_magic_says_what_it_did(shell, line, said):
     assert said in outputs[-1].data["text/html"]
 
 
+@pytest.mark.parametrize("line", ["clear k1:abc", "tidy other.llm.jsonl", "stats x", "list x"])
+def test_a_word_too_many_changes_nothing(shell, line):
+    run(shell, "%%llm\nName a colour.")
+    error, _ = run(shell, f"%llm_cache {line}")
+    assert "takes nothing behind it" in str(error)
+    assert len(session.store(session.settings())) == 1
+
+
+def test_a_replayed_answer_shows_at_once_with_the_recorded_duration(shell, server):
+    server.add({"text": "one two three four", "chunk_delay": 0.05})
+    _, live = run(shell, "%%llm\nCount.")
+    _, again = run(shell, "%%llm\nCount.")
+    assert len(live) > len(again) == 1
+    footers = [outputs[-1].data["text/plain"].splitlines()[-1] for outputs in (live, again)]
+    assert footers[0].removesuffix("live") == footers[1].removesuffix("recorded")
+
+
 def test_outside_replay_beats_the_store_magics_mode(shell, monkeypatch):
     monkeypatch.setenv("TINYLLM_MODE", "replay")
     _, outputs = run(shell, "%llm_cache mode refresh")
