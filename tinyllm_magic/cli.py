@@ -109,6 +109,7 @@ def run_verify(chosen: argparse.Namespace) -> int:
         print(f"{len(done)} notebooks: {len(done) - bad} fine, {bad} not")
     if chosen.junit is not None:
         try:
+            chosen.junit.parent.mkdir(parents=True, exist_ok=True)
             chosen.junit.write_bytes(verdicts.junit(done))
         except OSError as error:
             raise TinyLLMError(f"{chosen.junit} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What becomes of acknowledged records: kills, many writers, cut and flipped bytes, in one run.
+"""What becomes of acknowledged records: kills, many writers, cut and flipped bytes, no room, in one run.
 
 ``python tests/bench/reliability.py [KILLS]`` prints the figures; every one that should be 0 is.
 """
@@ -112,6 +112,46 @@ def flips(folder: Path) -> str:
     return f"flip of each of {len(text):,} bytes: {crashes} crashes, {lost} other records lost"
 
 
+FULL = """
+import os, subprocess, sys, warnings
+from pathlib import Path
+from reliability import record
+from tinyllm_magic import Store
+how, path = sys.argv[1], Path(sys.argv[2])
+if how == "disk":
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path.parent)], check=True)
+store, made = Store(path), [record(str(n)) for n in range(400)]
+if how == "folder":
+    store.append(made[0])
+    Path(store.path.parent, f".{path.name}.lock").unlink()
+    path.parent.chmod(0o555)
+    path.chmod(0o444)
+    record("what is imported late, another user may not read"), os.geteuid() == 0 and os.setuid(65534)
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    kept = [r for r in made if store.append(r)] or made[:1]
+fresh = Store(path)
+print(len(kept), sum(fresh.get(r.key) != r for r in kept), len(fresh.check()), len(said))
+"""
+
+
+def without_room(folder: Path, how: str) -> str:
+    """400 records on a disk of 256 KB (a tmpfs of its own, where that may be mounted), or in a folder that may not be written."""
+    place = folder / how
+    place.mkdir()
+    for above in (place, *place.parents[:2]):
+        above.chmod(0o755)
+    command = [sys.executable, "-c", FULL, how, str(place / "s.jsonl")]
+    command = ["unshare", "-rm", *command] if how == "disk" else command
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent), str(Path(__file__).parents[2])))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    place.chmod(0o755)
+    if done.returncode:
+        return f"no room ({how}): not measured ({(done.stderr.strip().splitlines() or ['?'])[-1]})"
+    kept, lost, damaged, warned = done.stdout.split()
+    return f"no room ({how}): {kept} acknowledged, {lost} lost, {damaged} damaged lines, {warned} warning"
+
+
 def main() -> None:
     """Run all and print."""
     with tempfile.TemporaryDirectory() as folder:
@@ -119,6 +159,8 @@ def main() -> None:
         print(kills(place, int(sys.argv[1]) if sys.argv[1:] else 200), flush=True)
         for work in (writers, truncations, flips):
             print(work(place), flush=True)
+        for how in ("disk", "folder"):
+            print(without_room(place, how), flush=True)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def test_another_saved_answer_differs_and_both_are_shown(book, run):
 def test_an_edited_prompt_is_missing_and_the_report_names_key_nearest_and_change(book, run, tmp_path):
     book.change(2, source="%%llm -o poem --temperature 0.5\nWrite about {{ 'coffee' }}.")
 
-    code, out, _ = run("verify", book.path, "--junit", tmp_path / "report.xml")
+    code, out, _ = run("verify", book.path, "--junit", tmp_path / "new" / "report.xml")
 
     assert code == 1
     assert "cell 2: %%llm -o poem --temperature 0.5 ⏎ Write about {{ 'coffee' }}." in out
@@ -146,7 +146,7 @@ def test_an_edited_prompt_is_missing_and_the_report_names_key_nearest_and_change
     assert "[tea]" in out
     assert "→ Write about [coffee]" in out
     assert "verify --record analysis.ipynb" in out
-    suite = ET.parse(tmp_path / "report.xml").getroot()[0]  # our own file
+    suite = ET.parse(tmp_path / "new" / "report.xml").getroot()[0]  # our own file
     assert (suite.get("tests"), suite.get("failures")) == ("7", "2")  # the print that follows fails too
     assert suite[1].find("failure").get("type") == "missing"
     assert "coffee" in suite[1].find("failure").text
