@@ -280,6 +280,21 @@ def test_a_budget_refuses_rows_one_by_one_and_keeps_the_others(said, monkeypatch
     assert isinstance(table[1], BudgetError)
 
 
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor], ids=["own threads", "an executor's"])
+def test_a_row_that_fits_but_for_what_others_may_cost_waits_for_them(said, monkeypatch, executor):
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    client = Said()
+    register_client("openai", client)
+    call = LLMCall(None, "Say {{ w }}", model="gpt-4o-mini", max_tokens=1000)  # each may cost a hundred times what it does
+    session.ledger.set_budget(0.001)
+    with override(api_type=None):
+        table = map_rows(call, [{"w": n} for n in range(40)], executor=executor and executor(4))
+
+    assert not table.failed
+    assert session.ledger.spent < 0.001
+    assert session.ledger._reserved == pytest.approx(0)
+
+
 def test_strict_replay_explains_the_first_miss_only(said):
     map_rows(CALL, ROWS[:1])
 

@@ -17,6 +17,7 @@ from .errors import BudgetError, ConfigError
 from .plans import Plan
 
 _FREE = ("local", "echo")
+_LOOK = 0.25  # seconds between two looks at whether the pool of a waiting call was stopped
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Ledger:
         self.budget: float | None = None
         self._reserved = 0.0
         self._told: set[str] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     @property
     def spent(self) -> float:
@@ -89,7 +90,8 @@ class Ledger:
     def reserve(self, plan: Plan) -> float:
         """Reserve what a call can cost at most, and return it; ``BudgetError`` where that would pass the budget.
 
-        A call of unknown price passes, with one warning for each model.
+        A call of a pool waits for others under way where it fits but for what is reserved for them: calls
+        cost less than they could. A call of unknown price passes, with one warning for each model.
         """
         if self.budget is None:
             return 0.0
@@ -97,21 +99,35 @@ class Ledger:
         if most is None:
             self._tell_unpriced(plan.request.model)
             return 0.0
-        with self._lock:
-            if self.spent + self._reserved + most > self.budget:
+        with self._changed:
+            while self._fits_later(plan, most):
+                self._changed.wait(_LOOK)
+            if not self._fits(most):
                 raise BudgetError(self._refusal(most), budget=self.budget, spent=self.spent)
             self._reserved += most
         return most
 
     def settle(self, plan: Plan, outcome: Response | BaseException, held: float) -> None:
         """Count how a call ended, and release what was reserved for it."""
-        with self._lock:
-            self._reserved = max(0.0, self._reserved - held)
+        with self._changed:
+            self.release(held)
             total = self.totals.setdefault(plan.request.model, Total())
             if isinstance(outcome, BaseException):
                 total.failed += 1
             else:
                 total.count(outcome, free=plan.route.endpoint.api_type in _FREE)
+
+    def release(self, held: float) -> None:
+        """Give back what was reserved for a call."""
+        with self._changed:
+            self._reserved = max(0.0, self._reserved - held)
+            self._changed.notify_all()
+
+    def _fits(self, most: float) -> bool:
+        return self.budget is None or self.spent + self._reserved + most <= self.budget
+
+    def _fits_later(self, plan: Plan, most: float) -> bool:
+        return plan.pace is not None and not plan.pace.stopped and not self._fits(most) and self._fits(most - self._reserved)
 
     def _refusal(self, most: float) -> str:
         under_way = f", ≈ ${self._reserved:.4f} is reserved for calls under way" if self._reserved else ""

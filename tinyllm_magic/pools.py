@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from .answers import Record, Response
 from .clients import OpenAIClient
-from .errors import ConfigError, OptionError, TinyLLMError
+from .errors import BudgetError, ConfigError, OptionError, TinyLLMError
 from .pacing import Pacer
 from .plans import Plan
 from .sessions import session
@@ -87,6 +87,8 @@ class Job:
     plan: Plan
     layer: Mapping[str, Any]
     pid: int
+    held: float = 0.0
+    """What the caller's process has reserved of its budget for this call, in US dollars."""
 
 
 @dataclass(frozen=True)
@@ -121,28 +123,36 @@ class Hired:
             "max_concurrent_model_calls": current.max_concurrent_model_calls,
         }
         self._futures: dict[int, Any] = {}
+        self._pacer = Pacer(_PROCESS_WIDTH)
 
     def submit(self, place: int, client: OpenAIClient, plan: Plan) -> None:
         """Hand a call to the executor."""
         del client  # the other process has its own
-        future = self._executor.submit(perform, Job(_portable(plan), self._layer, os.getpid()))
+        try:
+            held = session.ledger.reserve(replace(plan, pace=self._pacer))  # the budget is kept here: other processes know of none
+        except BudgetError as error:
+            self.events.put((place, error))
+            return
+        future = self._executor.submit(perform, Job(_portable(plan), self._layer, os.getpid(), held))
         self._futures[place] = future
-        future.add_done_callback(functools.partial(self._land, place, plan))
+        future.add_done_callback(functools.partial(self._land, place, plan, held))
 
     def stop(self) -> None:
         """Cancel what has not begun; calls under way in other processes end by themselves, and are recorded."""
+        self._pacer.stop()
         for future in list(self._futures.values()):
             future.cancel()
 
-    def _land(self, place: int, plan: Plan, future: Future[Landed]) -> None:
+    def _land(self, place: int, plan: Plan, held: float, future: Future[Landed]) -> None:
         self._futures.pop(place, None)
         outcome: Outcome
         try:
             landed = future.result()
             outcome = landed.error or _response(plan, landed)
             if landed.pid != os.getpid():
-                session.observe(plan, outcome)
+                session.observe(plan, outcome, held)
         except (Exception, CancelledError) as error:  # noqa: BLE001  # the executor's own: a dead worker, something that cannot be sent
+            session.ledger.release(held)
             outcome = error
         self.events.put((place, outcome))
 
@@ -152,6 +162,8 @@ def perform(job: Job) -> Landed:
     abroad = job.pid != os.getpid()
     if abroad:
         session.chosen = {**session.chosen, **{k: v for k, v in job.layer.items() if v is not None}}
+    else:
+        session.ledger.release(job.held)  # it is reserved anew where the call is made
     if job.plan.route.endpoint.api_type not in session.registered:
         error = ConfigError(
             f"the client registered as '{job.plan.route.endpoint.api_type}' is not known in the executor's process",

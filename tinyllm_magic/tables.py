@@ -5,7 +5,7 @@ Does not know how a row is answered, drawn, read from a frame or recorded.
 
 Up to ``WHOLE`` rows a table keeps every ``Response``. Beyond that, rows that a store has recorded keep
 text, cost, tokens and key alone, and the response is read from the store when it is asked for: a
-million rows take about half a gigabyte, whatever their prompts.
+row takes about a kilobyte beside its answer's text, the store's index included, whatever its prompt.
 """
 
 from __future__ import annotations
