@@ -80,7 +80,7 @@ def make_plan(
     ``params`` are this call's own parameters and controls (timeout, attempts), ``store`` the file of
     recorded answers. Raises ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
     """
-    own = {k: v for k, v in params.items() if k not in CONTROLS}
+    own = check_shapes({k: v for k, v in params.items() if k not in CONTROLS})
     current = current.over({k: v for k, v in params.items() if k in CONTROLS and v is not None}, "the call")
     tools, response_format = own.pop("tools", None), own.pop("response_format", None)
     chosen = sampling(current, route)
@@ -135,6 +135,21 @@ def embedding_plan(texts: Any, route: Route, current: Settings, *, mode: Mode, s
         raise MessageError("embeddings are made of text: pass a text or a list of texts, none of them empty")
     request = Request(route.endpoint.provider, route.model, (), {"input": texts}, kind="embedding")
     return planned(request, route, current, mode, store)
+
+
+def check_shapes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, where what has a shape has it (tools as a new list); ``OptionError`` says what is wrong."""
+    checked, stop = dict(params), params.get("stop")
+    if params.get("tools") is not None:
+        tools = params["tools"]
+        checked["tools"] = list(tools) if isinstance(tools, Iterable) else [tools]
+        if not all(isinstance(t, Mapping) for t in checked["tools"]):
+            raise OptionError("tools takes a list of dicts such as {'type': 'function', 'function': {…}}", option="tools")
+    if not isinstance(params.get("response_format") or {}, Mapping):
+        raise OptionError("response_format takes a dict such as {'type': 'json_object'}", option="response_format")
+    if stop is not None and not all(isinstance(s, str) for s in (stop if isinstance(stop, (list, tuple)) else [stop])):
+        raise OptionError(f"stop takes a text or a list of texts, not {stop!r}", option="stop")
+    return checked
 
 
 def check_params(params: Mapping[str, Any], route: Route) -> dict[str, Any]:

@@ -176,6 +176,8 @@ class Settings:
         Keys or names in any case, values as text or as they are. Raises ``ConfigError`` on an unknown
         name or a value out of range.
         """
+        if not layer:
+            return self
         checked = dict(parse(key, value, origin) for key, value in layer.items())
         return _overlaid(self, {s.name: (value, origin) for s, value in checked.items()})
 

@@ -108,12 +108,13 @@ def test_row_04_top_p_is_a_float_and_unset_it_is_not_sent(start):
 
 
 def test_row_05_timeout_bounds_one_call(start):
-    fake = start({"hang": 0})
+    fake = start(200, {"hang": 0})
+    send()  # the SDK is imported with the first call
     began = time.monotonic()
     with pytest.raises(errors.CallTimeoutError):
         send(timeout=0.5, max_attempts=1)
     assert time.monotonic() - began < 2  # the row's own bound
-    assert fake.n == 1
+    assert fake.n == 2
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,20 @@ def test_row_05_timeout_bounds_an_answer_in_one_piece(start, turn):
     fake = start(turn)
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
         send(timeout=0.3, max_attempts=1)
+    assert fake.n == 1
+
+
+def test_row_05_making_the_sdks_client_does_not_count(start, monkeypatch):
+    import openai
+
+    fake, plain = start(), openai.DefaultHttpxClient
+
+    def slow(**options):
+        time.sleep(0.6)
+        return plain(**options)
+
+    monkeypatch.setattr(openai, "DefaultHttpxClient", slow)
+    assert send(timeout=0.5, max_attempts=1)["content"] == "ok"
     assert fake.n == 1
 
 

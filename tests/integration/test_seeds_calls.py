@@ -266,6 +266,11 @@ def test_row_32_a_lambda_is_enough():
     assert send(M, call=lambda **k: {"role": "assistant", "content": "ok"})["content"] == "ok"
 
 
+def test_row_32_a_function_that_returns_no_answer_is_told_so():
+    with pytest.raises(errors.BadResponseError, match="the transport returned NoneType"):
+        send(M, call=lambda **_: None, max_attempts=1)
+
+
 def test_row_33_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(start):
     import openai
 

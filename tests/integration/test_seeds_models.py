@@ -240,6 +240,12 @@ def test_row_45_nothing_is_printed_and_no_log_is_touched_on_import_or_load():
         (M, {"max_attempts": 0}),
         (M, {"seed": float("nan")}),
         (M, {"logit_bias": {"1": float("nan")}}),
+        (M, {"stop": 3}),
+        (M, {"stop": ["a", 3]}),
+        (M, {"tools": "add"}),
+        (M, {"tools": {"type": "function"}}),
+        (M, {"tools": 5}),
+        (M, {"response_format": "json"}),
     ],
 )
 def test_row_46_wrong_input_is_refused_before_any_request(start, messages, params):

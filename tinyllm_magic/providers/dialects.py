@@ -109,7 +109,7 @@ def to_chunks(raw: Any) -> Iterator[Chunk]:
         elif isinstance(opened, Iterable):
             yield from _streamed(opened)
         else:
-            raise unreadable(repr(opened))
+            raise BadResponseError(f"the transport returned {type(opened).__name__}, which is no answer of a chat API")
     finally:
         close = getattr(raw, "close", None)
         if callable(close):

@@ -73,6 +73,7 @@ def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, tim
         )
     key = _key(endpoint, url, environ)  # before the import: a missing key is told at once
     limit = timeout if timeout is not None else endpoint.timeout
+    began = time.monotonic()
 
     import openai
 
@@ -86,6 +87,8 @@ def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, tim
     else:
         client = openai.OpenAI(base_url=url, api_key=key, **common)
     weakref.finalize(client, http.close)  # the SDK leaves a client that it was given open
+    if call := _current.get():
+        call.postpone(time.monotonic() - began)
     return client
 
 
@@ -161,6 +164,11 @@ class _Call:
         self.response: Any = None
         self._end = None if seconds is None else time.monotonic() + seconds
         self._undo: Callable[[], None] = lambda: None
+
+    def postpone(self, seconds: float) -> None:
+        """Move the deadline: importing the SDK and making its client is no waiting for an answer."""
+        if self._end is not None:
+            self._end += seconds
 
     def left(self) -> float:
         """Seconds until the deadline (infinite without one), never quite 0: a socket takes that for "do not wait"."""
