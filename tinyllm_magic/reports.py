@@ -81,12 +81,17 @@ def models_table() -> Bundle:
 
 def usage_table() -> Bundle:
     """Tokens and cost by model: live against recorded, spent against saved."""
-    rows = [_usage_row(model, total) for model, total in session.ledger.totals.items()]
+    totals, ledger = session.ledger.totals, session.ledger
+    rows = [_usage_row(model, total) for model, total in totals.items()]
+    whole = _sum(list(totals.values()))
     if len(rows) > 1:
-        rows.append(_usage_row("all", _sum(list(session.ledger.totals.values()))))
-    columns = ("model", "live calls", "recorded", "failed", "tokens in / out", "spent", "saved tokens", "saved", "replayed", "money saved")
-    budget = f"; budget {money(session.ledger.budget)}" if session.ledger.budget is not None else ""
-    return display.table_bundle("Usage", columns, rows, caption=f"this session spent ≈ {money(session.ledger.spent)}{budget}")
+        rows.append(_usage_row("all", whole))
+    asked = ("live calls", "recorded", "failed", "tokens in / out")
+    columns = ("model", *asked, "spent", "tokens saved", "money saved", "calls replayed", "share of money saved")
+    unknown = f" + {whole.unpriced} of unknown price" if whole.unpriced else ""
+    spent = f"{'≈ ' if whole.estimated else ''}{money(ledger.spent) if ledger.spent else 'nothing'}{unknown}"
+    budget = f"; budget {money(ledger.budget)}" if ledger.budget is not None else ""
+    return display.table_bundle("Usage", columns, rows, caption=f"this session spent {spent}{budget}")
 
 
 def _usage_row(model: str, total: Total) -> tuple[object, ...]:
