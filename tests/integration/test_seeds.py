@@ -259,6 +259,17 @@ def test_row_10_caching_on_writes_the_file_named(start):
     assert fake.n == 1
 
 
+def test_row_10_a_client_with_a_file_of_its_own_is_asked_about_that_file(start):
+    fake = start()
+    mine = OpenAIClient(cache_api_calls=True, cache_file_name="own.jsonl")
+    plan = mine.plan(M, None, {})[1]
+    assert not session.is_recorded(plan)
+    mine.send_message(M)
+    assert session.is_recorded(plan)
+    assert [p.name for p in Path.cwd().glob("*.jsonl")] == ["own.jsonl"]
+    assert fake.n == 1
+
+
 # -- 11 to 17: clients and overrides --------------------------------------------------------------
 
 

@@ -267,8 +267,12 @@ def test_row_32_a_lambda_is_enough():
 
 
 def test_row_32_a_function_that_returns_no_answer_is_told_so():
-    with pytest.raises(errors.BadResponseError, match="the transport returned NoneType"):
-        send(M, call=lambda **_: None, max_attempts=1)
+    async def later(**_):
+        pytest.fail("nobody awaits it")
+
+    for transport, kind in ((lambda **_: None, "NoneType"), (later, "coroutine")):
+        with pytest.raises(errors.BadResponseError, match=f"the transport returned {kind}"):
+            send(M, call=transport, max_attempts=1)
 
 
 def test_row_33_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(start):
@@ -284,6 +288,13 @@ def test_row_33_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(st
 
     assert Mine().send_message(M)["content"] == "THE ANSWER"
     assert isinstance(seen[0], openai.types.chat.ChatCompletion)
+
+
+def test_row_33_the_extractor_of_one_instance_can_be_replaced(start):
+    start("the answer")
+    mine = OpenAIClient()
+    mine._raw_model_response_extractor = lambda response: response.choices[0].message.content.upper()
+    assert mine.send_message(M)["content"] == "THE ANSWER"
 
 
 def test_row_33_the_call_alone_can_be_replaced(start):
