@@ -185,14 +185,18 @@ def faults():
         yield "10 % 429s and 5 % 500s: time", f"{time.perf_counter() - began:.1f} s"
 
 
+def _interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def stop():
     """An interrupt in the middle, then the same again."""
     from tinyllm_magic import errors, map_rows
 
     with Served(delay=0.02) as server:
-        rows = [{"n": n} for n in range(CALLS)]
+        rows, once = [{"n": n} for n in range(CALLS)], iter([True])
         try:
-            map_rows(call(), rows, workers=16, progress=lambda t: t.tally.done > CALLS // 4 and os.kill(os.getpid(), signal.SIGINT))
+            map_rows(call(), rows, workers=16, progress=lambda t: t.tally.done > CALLS // 4 and next(once, False) and _interrupt())
         except errors.Stopped as stopped:
             kept = len(stopped.table) - len(stopped.table.failed)
         between = server.facts()
