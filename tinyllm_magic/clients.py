@@ -303,15 +303,17 @@ class OpenAIClient:
 
     def provider(self, plan: Plan) -> Provider:
         """The innermost provider of a plan."""
-        extract = self._raw_model_response_extractor
+        call, extract = self._raw_model_call, self._raw_model_response_extractor
         extracts = getattr(extract, "__func__", None) is not OpenAIClient._raw_model_response_extractor
+        if not plan.stream and not extracts and getattr(call, "__func__", None) is OpenAIClient._raw_model_call:
+            call = lambda model, chat_api_params: vendor.whole(self.client, {**chat_api_params, "model": model})  # noqa: E731
 
         def towards(send: Callable[..., Any], *args: Any) -> Any:
             with self._towards(plan.route.endpoint):
                 return send(*args)
 
         return vendor.OpenAIProvider(
-            partial(towards, self._raw_model_call),
+            partial(towards, call),
             extract if extracts else None,
             stream=plan.stream and not extracts,
             embed=partial(towards, self._raw_embedding_model_call),

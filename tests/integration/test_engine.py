@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import openai
 import pytest
 from IPython.utils.capture import capture_output
 
@@ -401,3 +402,29 @@ def test_the_sdk_does_not_retry_by_itself_nor_log(start, sleeps, caplog):
         ModelManager({"models": {"m": {"max_retries": 1, "base_url": fake.url}}}).create_client().send_message(M)
     assert fake.n == 2
     assert not [r for r in caplog.records if r.name.startswith("openai")]
+
+
+def test_an_answer_in_one_piece_is_asked_for_as_the_sdk_asks(start):
+    """It goes past the SDK's typed models, but with its headers, its address and its parameters."""
+    server = start(200, 200)
+    said = client().send_message("hi", model="gpt-4o-mini", temperature=0.5, mode="off")
+    ours = dict(server.headers)
+    openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-4o-mini", messages=M, temperature=0.5)
+    assert said["content"]
+    assert server.bodies[0] == server.bodies[1]
+    assert server.paths[0] == server.paths[1]
+    assert ours | {"x-stainless-read-timeout": "600"} == dict(server.headers)  # the limit of a call is ours to keep
+    assert ours["authorization"].startswith("Bearer sk-")
+
+
+def test_whoever_stands_in_the_place_of_the_sdks_create_is_asked(start, monkeypatch):
+    start()
+    seen = []
+
+    def traced(**params):
+        seen.append(params["model"])
+        return {"choices": [{"message": {"role": "assistant", "content": "by the tracer"}, "finish_reason": "stop"}]}
+
+    monkeypatch.setattr(openai.resources.chat.completions.Completions, "create", lambda self, **params: traced(**params))
+    assert client().send_message("hi", model="gpt-4o-mini", mode="off")["content"] == "by the tracer"
+    assert seen == ["gpt-4o-mini"]
