@@ -250,14 +250,13 @@ def test_an_interrupt_is_felt_while_the_prompt_is_still_being_read(local):
 
 def test_an_interpreter_that_ends_within_an_answer_ends_at_once(gguf):
     code = (
-        "import sys; from tinyllm_magic.messages import *; from tinyllm_magic.providers.local import LocalProvider\n"
-        "r = Request('local', 'm', to_messages('Hi'), {'max_tokens': 1500, 'ignore_eos': True})\n"
-        "answer = LocalProvider(sys.argv[1]).send(r); print(bool(next(answer).text))"
+        "import sys, time; from tinyllm_magic.messages import *; from tinyllm_magic.providers.local import LocalProvider\n"
+        "r = Request('local', 'm', to_messages('Hi'), {'max_tokens': 1900, 'ignore_eos': True})\n"
+        "answer = LocalProvider(sys.argv[1]).send(r); next(answer); print(time.monotonic())"
     )
-    begin = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", code, str(gguf)], capture_output=True, text=True, timeout=60, check=True)
-    assert (ended.stdout, ended.stderr) == ("True\n", "")
-    assert time.monotonic() - begin < 10
+    ended = subprocess.run([sys.executable, "-c", code, str(gguf)], capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stderr == ""
+    assert time.monotonic() - float(ended.stdout) < 15  # the whole answer takes twice as long; how long the start took is no matter
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
