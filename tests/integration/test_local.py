@@ -236,7 +236,7 @@ def test_closing_an_answer_stops_the_engine(local):
     answer.close()
     begin = time.monotonic()
     ask(local, max_tokens=1)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10  # the whole answer takes longer
 
 
 def test_an_interrupt_is_felt_while_the_prompt_is_still_being_read(local):
