@@ -162,13 +162,21 @@ def measure(count):
 
     echo = LLMCall("You are a careful assistant who labels texts. " * 10, "Number {{ n }}: " + "some words of a text to be labelled " * 10)
     map_rows(echo, [{"n": -1}])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     began = time.perf_counter()
     table = map_rows(echo, ({"n": n} for n in range(count)))
     taken = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = peak()
     grown = after - before
     print(f"{grown / 1024:,.0f} MB more at the most ({grown * 1024 / count:,.0f} bytes a row), {len(table) / taken:,.0f} rows a second")
+
+
+def peak():
+    """Most kilobytes that this program has held; what getrusage says is also its parent's, from before it was started."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def faults():
