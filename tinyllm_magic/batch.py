@@ -196,6 +196,7 @@ class Run:
         self._calls: dict[int, tuple[Plan, LLMCall]] = {}
         self._first: dict[str, int] = {}
         self._twins: dict[int, list[int]] = {}
+        self._last: tuple[LLMCall | None, Any, Any] = (None, None, None)
         self._missed = False
         self._mode: Mode | None = None
         self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always
@@ -229,7 +230,7 @@ class Run:
         place = len(self._entries)
         self._entries.append(Entry(task.row))
         try:
-            client, plan = task.call.plan(task.variables, client=self._client, current=self._current)
+            client, plan = self._planned(task)
         except TinyLLMError as error:
             if place == 0 and isinstance(error, self._fatal):
                 raise  # the call itself is wrong, and so would be every row
@@ -244,6 +245,15 @@ class Run:
         else:
             self._calls[place] = (plan, task.call)
             self._pool.submit(place, client, plan)
+
+    def _planned(self, task: Task) -> tuple[OpenAIClient, Plan]:
+        """The plan of a row; of a call's first row all stays but the messages."""
+        call, client, plan = self._last
+        if call is task.call:
+            return client, call.replan(plan, task.variables)
+        client, plan = task.call.plan(task.variables, client=self._client, current=self._current)
+        self._last = task.call, client, plan
+        return client, plan
 
     def _known(self, client: OpenAIClient, plan: Plan) -> Response | BaseException:
         """The recorded answer; in strict replay only the first miss is explained, for that takes a search."""
@@ -284,6 +294,7 @@ class Run:
             self._tell()
             return
         landed += (self._pool.events.get() for _ in range(self._pool.events.qsize()))
+        self._store.flush()  # what has landed is written down
         for n, (place, outcome) in enumerate(landed):
             known = self._calls.pop(place)
             try:
@@ -322,6 +333,7 @@ class Run:
         return self._store.get(key)
 
     def _finished(self) -> Table:
+        self._store.flush()
         table = session.last_table = self._so_far()
         if self._watch is not None:
             getattr(self._watch, "close", self._watch)(table)

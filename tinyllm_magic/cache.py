@@ -6,7 +6,6 @@ Does not know vendors, settings, prices or how a store is kept on disk.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
@@ -20,7 +19,8 @@ from .differences import explain_miss, is_prose, leaves
 from .errors import ConfigError, ReplayMiss, near, suggest
 from .messages import Request
 from .records import Damaged, decode, encode, mask
-from .store import Stats, Store, StoreWarning, Tidied
+from .stats import Stats
+from .store import Store, StoreWarning, Tidied
 
 __all__ = ["Decision", "Mode", "Recorded", "Stats", "Store", "StoreWarning", "Tidied", "decide", "explain_miss"]
 
@@ -96,7 +96,8 @@ class Recorded:
 
     ``provider`` may be a function without arguments that makes one; it is called for the first request that is not
     recorded, so that a recorded answer needs neither key, SDK nor network. ``price`` gives the cost in US dollars or
-    ``None``. Without a store nothing is recorded, and strict replay finds nothing.
+    ``None``. Without a store nothing is recorded, and strict replay finds nothing. ``defers`` says whether
+    somebody will flush the store soon, so that an answer need not wait until it is written down.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Recorded:
         *,
         price: Callable[[Request, Answer], float | None] | None = None,
         version: str = "",
+        defers: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = store
         self.mode = mode
@@ -115,6 +117,7 @@ class Recorded:
         self._guard = threading.Lock()
         self._price = price
         self._version = version
+        self._defers = defers
 
     def send(self, request: Request) -> Iterator[Chunk]:
         """Yield the answer in pieces; the last chunk carries the record and says whether it is live or recorded.
@@ -122,24 +125,24 @@ class Recorded:
         Raises ``ReplayMiss`` in strict replay, ``StoreError`` where the store cannot be read, and the provider's errors.
         Of the same request asked by several threads at once one call is made.
         """
-        reads = self.mode in (Mode.AUTO, Mode.REPLAY)
-        record = self._known(request) if reads else None
+        if self.store is not None and self.mode in (Mode.AUTO, Mode.REFRESH):
+            yield from self._shared(request, self.store)
+            return
+        record = self._known(request) if self.mode is Mode.REPLAY else None
         decision = decide(self.mode, known=record is not None)
         if decision is Decision.MISS:
             raise self._miss(request)
         if record is not None:
             yield from replayed(record)
-        elif decision is Decision.CALL or self.store is None:
-            record = yield from self._live(request)
-            yield Chunk(record=record)
         else:
-            yield from self._shared(request, self.store)
+            record, _ = yield from self._live(request)
+            yield Chunk(record=record)
 
     def _known(self, request: Request) -> Record | None:
         return self.store.get(request.key, request.canonical()) if self.store is not None else None
 
     def _shared(self, request: Request, store: Store) -> Iterator[Chunk]:
-        """Make the call, or wait for the thread that makes it; an interrupted one hands over to the next."""
+        """Answer from the store, make the call, or wait for the thread that does; an interrupted one hands over to the next."""
         name = (request.key, self.mode)
         while True:
             flight, mine = _board(store, name)
@@ -150,25 +153,27 @@ class Recorded:
                 yield from replayed(record)
                 return
         try:
-            record = self._known(request) if self.mode is Mode.AUTO else None  # it may have landed since we looked
-            late = record is not None
+            record = self._known(request) if self.mode is Mode.AUTO else None
+            known = decide(self.mode, known=record is not None) is Decision.REPLAY
             if record is None:
-                record = yield from self._live(request)
+                record, line = yield from self._live(request)
                 if record.answer.finish_reason != "error":  # some gateways end a failed stream so
-                    store.append(record)
+                    store.append(record, line, wait=not self._defers())
+                    if not self._defers():  # that somebody may have gone home in between
+                        store.flush()
             flight.record = record
         except Exception as error:
             flight.error = error
             raise
         finally:
             _leave(store, name, flight)
-        if late:
+        if known:
             yield from replayed(record)
         else:
             yield Chunk(record=record)
 
-    def _live(self, request: Request) -> Generator[Chunk, None, Record]:
-        """Pass a live answer on and make its record, as it will be read back: a hit and a miss give equal values."""
+    def _live(self, request: Request) -> Generator[Chunk, None, tuple[Record, bytes | None]]:
+        """Pass a live answer on and make its record, as it will be read back from its line: a hit and a miss give equal values."""
         request.key  # noqa: B018  # a request that has no key is refused before it costs anything
         folder, began = Folder(), time.monotonic()
         stream = self._provider().send(request)
@@ -191,9 +196,11 @@ class Recorded:
             cost=cost if cost is not None and math.isfinite(cost) else None,
             version=self._version,
         )
-        with contextlib.suppress(Damaged):  # what cannot be recorded is answered all the same; the store says why
-            record = decode(encode(record))
-        return record
+        try:
+            line = encode(record)
+            return decode(line), line
+        except Damaged:  # what cannot be recorded is answered all the same; the store says why
+            return record, None
 
     def _provider(self) -> Provider:
         with self._guard:

@@ -22,7 +22,7 @@ from .controls import ModelManager, count_tokens
 from .errors import EmptyPromptError
 from .folders import find_template, is_inline
 from .messages import Message
-from .plans import Plan
+from .plans import Plan, with_messages
 from .prompt import Template
 from .providers import openai as vendor
 from .sessions import notebook_path, session
@@ -143,6 +143,10 @@ class LLMCall:
     ) -> tuple[OpenAIClient, Plan]:
         """As ``prepare``, but this object stays as it is; ``client`` and ``current`` settings need not be looked up again."""
         return self._planned(variables, client or session.client(), current)[:2]
+
+    def replan(self, plan: Plan, variables: Mapping[str, Any]) -> Plan:
+        """A plan of this call with its messages for other variables: nothing else depends on them."""
+        return with_messages(plan, self._rendered(over(variables, self.namespace)))
 
     def _planned(
         self, variables: Mapping[str, Any], client: OpenAIClient, current: Settings | None

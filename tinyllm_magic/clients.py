@@ -387,7 +387,7 @@ class OpenAIClient:
             return models.price(request.model, answer.usage, vendor=plan.route.endpoint.api_type)
 
         store = None if plan.store is None else around.store_at(plan.store)
-        return Recorded(live, store, plan.mode, price=price, version=version())
+        return Recorded(live, store, plan.mode, price=price, version=version(), defers=plan.defers)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"

@@ -7,6 +7,7 @@ Does not know stores, files, modes or providers.
 from __future__ import annotations
 
 import difflib
+import heapq
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -80,6 +81,16 @@ def likeness(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     paths = {p for p, _ in asked.items() ^ found.items() if is_prose(p)}
     pairs = [(str(asked.get(p, ""))[:1000], str(found.get(p, ""))[:1000]) for p in paths]
     return min((difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs), default=1.0)
+
+
+def nearest(asked: Mapping[str, Any], known: Iterable[tuple[str, Any]]) -> list[str]:
+    """The keys of the requests that differ least: fewest leaves first, then the likeness of their texts."""
+    flat, scores = leaves(dict(asked)), []
+    for number, (key, request) in enumerate(known):
+        found = leaves(request)
+        scores.append((distance(flat, found), number, key, found))
+    best = heapq.nsmallest(20, scores, key=lambda s: s[0])
+    return [s[2] for s in sorted(best, key=lambda s: s[0] - likeness(flat, s[3]))]
 
 
 def explain_miss(request: Request, nearest: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Index:
 
     def refreshed(self, file: io.FileIO, name: str) -> Index:
         """This index, or a new one, brought up to date; raises ``StoreError`` where the file is no store."""
-        now = _version(file)
+        now = _version(os.fstat(file.fileno()))
         if now == self._version:
             return self
         grown = self._version[:2] == now[:2] and self._version[2] < now[2] and self._ends_as_before(file)
@@ -57,12 +57,21 @@ class Index:
         index._bring_up(file, name, now)  # noqa: SLF001  # another Index
         return index
 
-    def wrote(self, key: str, place: Place, line: bytes, file: io.FileIO) -> None:
-        """Take note of a line that we have put at the end ourselves."""
-        self._add(key, place)
-        self.end = sum(place)
-        self._ending = (self._ending + line)[-_ENDING:]
-        self._version = _version(file)
+    def wrote(self, lines: Mapping[str, bytes], start: int, file: io.FileIO) -> None:
+        """Take note of lines that we have put at the end ourselves."""
+        self.end = start
+        for key, line in lines.items():
+            self._add(key, (self.end, len(line)))
+            self.end += len(line)
+            self._ending = (self._ending + line)[-_ENDING:]
+        self._version = _version(os.fstat(file.fileno()))
+
+    def is_of(self, path: Path) -> bool:
+        """Whether this index is that of the file as it is now."""
+        try:
+            return _version(os.stat(path)) == self._version  # noqa: PTH116  # for each row of a map; Path costs more
+        except OSError:
+            return False
 
     def demand_known_version(self, path: Path) -> None:
         """Raise ``StoreError`` where a newer version of this package wrote the file."""
@@ -217,8 +226,7 @@ def piece(file: io.FileIO, place: Place) -> bytes:
     return file.read(place[1])
 
 
-def _version(file: io.FileIO) -> tuple[int, ...]:
-    found = os.fstat(file.fileno())
+def _version(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 

@@ -41,6 +41,8 @@ class Plan:
     """The gate of the pool that this call belongs to, if any."""
     stream: bool = True
     """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
+    defers: Callable[[], bool] = field(default=bool, repr=False, compare=False)
+    """Whether the pool that this call belongs to writes its records down itself, many at a time."""
     store: Path | None = None
     """The file of recorded answers; ``None`` where nothing is recorded."""
     cap: int | None = None
@@ -91,6 +93,11 @@ def make_plan(
     return planned(request, route, current, mode, store, notes=notes, transport=transport)
 
 
+def with_messages(plan: Plan, messages: Iterable[Message]) -> Plan:
+    """The same call with other messages."""
+    return replace(plan, request=_with_key(replace(plan.request, messages=_with_system(tuple(messages), plan.route))))
+
+
 def planned(request: Request, route: Route, current: Settings, mode: Mode, store: Path | None, **more: Any) -> Plan:
     """A request with all that the settings say of how it is sent."""
     cap = current.max_concurrent_model_calls
@@ -107,9 +114,6 @@ def build_request(
     sample: int = 0,
 ) -> tuple[Request, tuple[str, ...]]:
     """The request as it will be sent, and notes on what was left out because the model refuses it."""
-    system = route.defaults.get("system") or route.facts.system
-    if system and not any(m.role in ("system", "developer") for m in messages):
-        messages = (Message("system", str(system)), *messages)
     sent: dict[str, Any] = {}
     notes: list[str] = []
     for name, value in params.items():
@@ -122,10 +126,24 @@ def build_request(
     limit = route.facts.default_max_tokens
     if limit is not None and not {"max_tokens", "max_completion_tokens"} & sent.keys():
         sent[route.facts.max_tokens_name] = limit
-    request = Request(route.endpoint.provider, route.model, messages, sent, tuple(tools or ()), response_format, sample)
-    if not request.key:  # computed now: what JSON cannot hold is refused before anything is sent
+    said = _with_system(messages, route)
+    request = Request(route.endpoint.provider, route.model, said, sent, tuple(tools or ()), response_format, sample)
+    return _with_key(request), tuple(notes)
+
+
+def _with_system(messages: tuple[Message, ...], route: Route) -> tuple[Message, ...]:
+    """The messages after the system message that their model has by default, where they bring none."""
+    system = route.defaults.get("system") or route.facts.system
+    if not system or any(m.role in ("system", "developer") for m in messages):
+        return messages
+    return (Message("system", str(system)), *messages)
+
+
+def _with_key(request: Request) -> Request:
+    """The request, its key computed now: what JSON cannot hold is refused before anything is sent."""
+    if not request.key:
         raise MessageError("the request has no key")
-    return request, tuple(notes)
+    return request
 
 
 def embedding_plan(texts: Any, route: Route, current: Settings, *, mode: Mode, store: Path | None = None) -> Plan:

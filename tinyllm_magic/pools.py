@@ -50,6 +50,8 @@ def answered(client: OpenAIClient, plan: Plan) -> Outcome:
 class Crew:
     """Threads of our own on the shared clients, started as work comes; one gate paces them all.
 
+    Whoever takes the outcomes flushes the store: until the crew is stopped, records may wait for that.
+
     They are daemons: a call that hangs neither holds up an interrupt nor the end of the process.
     """
 
@@ -62,7 +64,7 @@ class Crew:
 
     def submit(self, place: int, client: OpenAIClient, plan: Plan) -> None:
         """Have a call made by the next free thread."""
-        self._jobs.put((place, client, replace(plan, pace=self.pacer, stream=False)))
+        self._jobs.put((place, client, replace(plan, pace=self.pacer, stream=False, defers=self._defers)))
         if self._threads < self._workers:
             self._threads += 1
             threading.Thread(target=self._work, daemon=True, name=f"tinyllm-row-{self._threads}").start()
@@ -72,6 +74,9 @@ class Crew:
         self.pacer.stop()
         for _ in range(self._threads):
             self._jobs.put(None)
+
+    def _defers(self) -> bool:
+        return not self.pacer.stopped
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None and not self.pacer.stopped:

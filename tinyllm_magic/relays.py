@@ -44,10 +44,20 @@ class Retried:
 
     def send(self, request: Request) -> Iterator[Chunk]:
         """Yield the first attempt that succeeds; a ``restart`` chunk stands before each repetition."""
+        try:
+            yield from self.provider.send(request)
+        except ProviderError as error:
+            failure = error
+        else:
+            return
+        yield from self._again(request, failure)
+
+    def _again(self, request: Request, failure: ProviderError) -> Iterator[Chunk]:
+        """Go on after a first attempt that has failed: stamina is told of it as of every other."""
         import stamina
 
         _quiet_stamina()
-        causes: list[ProviderError] = []
+        causes = [failure]
         attempts = stamina.retry_context(
             on=_wait_hook,
             attempts=self.policy.attempts,
@@ -60,8 +70,9 @@ class Retried:
         try:
             for attempt in attempts:
                 with attempt:
-                    if causes:
-                        yield Chunk(restart=True)
+                    if attempt.num == 1:
+                        raise failure
+                    yield Chunk(restart=True)
                     try:
                         yield from self.provider.send(request)
                     except ProviderError as error:

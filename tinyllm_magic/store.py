@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import heapq
 import io
 import itertools
 import json
@@ -20,17 +19,18 @@ import os
 import stat
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .answers import Record
-from .differences import distance, leaves, likeness
+from .appends import Appends
+from .differences import nearest
 from .errors import StoreError
 from .index import Index, Place, piece, put, put_in_place
 from .records import Damaged, decode, encode, header_line, hidden, is_genuine, leak, tidied
+from .stats import Stats, stats
 
 _LOCK_TIMEOUT = 10.0  # seconds
 _NEAREST_OF = 20_000  # the latest records that a search for the nearest looks at, so that it takes about a second at most
@@ -50,22 +50,6 @@ class Tidied:
     added: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a store holds: ``size`` in bytes, records by model, first and last date (UTC, ISO 8601), recorded cost in US dollars.
-
-    ``cost`` is ``None`` where no record knows its price; ``unpriced`` counts the records that do not.
-    """
-
-    records: int
-    size: int
-    models: Mapping[str, int]
-    first: str | None
-    last: str | None
-    cost: float | None
-    unpriced: int
-
-
 class Store:
     """Recorded answers in one JSON-lines file, shared by threads and processes.
 
@@ -83,6 +67,7 @@ class Store:
         self._guard = threading.RLock()
         self._lock_timeout = lock_timeout
         self._index = Index()
+        self._appends = Appends(self._write)
         self._facts: dict[str, Any] = {}
         self._warned: set[str] = set()
 
@@ -113,7 +98,12 @@ class Store:
 
     def get(self, key: str, request: Mapping[str, Any] | None = None) -> Record | None:
         """The latest whole record of a key; with a canonical ``request``, only one that answers that very request."""
+        if key not in self:
+            return None
         with self._reading() as file:
+            line = self._appends.waiting.get(key)
+            if line is not None:
+                return decode(line)
             if file is None or key not in self._index.places:
                 return None
             for place, record in self._ranked(file, self._index, key):
@@ -123,6 +113,11 @@ class Store:
             return None
 
     def __contains__(self, key: object) -> bool:
+        if key in self._appends.waiting:
+            return True
+        index = self._index
+        if index.is_of(self._target):  # nobody has written since: neither lock nor file is needed
+            return key in index.places
         with self._reading():
             return key in self._index.places
 
@@ -139,26 +134,38 @@ class Store:
         """The latest whole record of every key, in the order of the file."""
         yield from filter(None, map(self.get, self.keys()))
 
-    def append(self, record: Record) -> bool:
-        """Write one record; ``False``, with one warning, where it cannot or may not be written."""
+    def append(self, record: Record, line: bytes | None = None, *, wait: bool = True) -> bool:
+        """Write one record; ``False``, with one warning, where it cannot or may not be written.
+
+        ``line`` is the record as ``encode`` made it, read back already. With ``wait=False`` it can be read at once,
+        and is written by ``flush`` or with one of the next records.
+        """
         try:
-            line = encode(record)
-            decode(line)
+            if line is None:
+                line = encode(record)
+                decode(line)
             secret = leak(line)
-            if secret:
-                self._warn(secret, f"an answer was not recorded: it, or its prompt, holds the value of {secret}")
-                return False
-            with self._writing():
-                self._append(record.key, line)
         except Damaged as error:
             self._warn("damaged", f"an answer was not recorded: {error}")
+            return False
+        if secret:
+            self._warn(secret, f"an answer was not recorded: it, or its prompt, holds the value of {secret}")
+            return False
+        self._appends.waiting[record.key] = line
+        return self.flush(wait=wait) if wait or self._appends.are_due else True
+
+    def flush(self, *, wait: bool = True) -> bool:
+        """Write the records that wait; ``False``, with one warning, where they cannot be written.
+
+        With ``wait=False`` it is left to a thread that is writing already, if there is one.
+        """
+        try:
+            self._appends.flush(wait=wait)
         except (OSError, NotImplementedError, StoreError) as error:
             why = error.message if isinstance(error, StoreError) else getattr(error, "strerror", None) or type(error).__name__
             self._warn("write", f"{self.path.name} cannot be written ({why}): answers are shown, but not recorded")
-        else:
-            self.appended += 1
-            return True
-        return False
+            return False
+        return True
 
     def tidy(self) -> Tidied:
         """Sort by key, drop doubles, set damaged lines aside in ``NAME.rejected``: one atomic replacement under the lock.
@@ -185,6 +192,7 @@ class Store:
 
     def clear(self) -> int:
         """Remove every record, keep the header; returns how many there were. Raises ``StoreError``."""
+        self.flush()
         with self._demanding(), self._reading() as file:
             count = len(self._index.places)
             if file is not None:
@@ -214,41 +222,23 @@ class Store:
 
     def stats(self) -> Stats:
         """Counts, bytes, models, dates and cost; reads every record."""
-        models: Counter[str] = Counter()
-        dates: list[str] = []
-        costs: list[float | None] = []
-        for record in self.records():
-            models[record.answer.model or str(record.request.get("model", ""))] += 1
-            dates.append(record.created)
-            costs.append(record.cost)
-        known = [c for c in costs if c is not None]
-        dates = [d for d in dates if d] or [""]
-        size = self._target.stat().st_size if self._target.exists() else 0
-        return Stats(
-            records=len(costs),
-            size=size,
-            models=dict(models.most_common()),
-            first=min(dates) or None,
-            last=max(dates) or None,
-            cost=sum(known) if known else None,
-            unpriced=len(costs) - len(known),
-        )
+        return stats(self.records(), self._target.stat().st_size if self._target.exists() else 0)
 
     def nearest(self, request: Mapping[str, Any]) -> Record | None:
         """The record whose request differs least from a canonical request: fewest leaves, then likeness of the texts."""
-        asked = leaves(dict(request))
-        scores: list[tuple[float, int, str, dict[str, Any]]] = []
         with self._reading() as file:
             if file is None:
                 return None
-            for number, (key, place) in enumerate(list(self._index.places.items())[-_NEAREST_OF:]):
-                try:  # a light reader here: the record that is chosen is read strictly below
-                    found = leaves(json.loads(piece(file, place))["request"])
-                except (ValueError, TypeError, KeyError, RecursionError):
-                    continue
-                scores.append((distance(asked, found), number, key, found))
-            best = sorted(heapq.nsmallest(20, scores, key=lambda s: s[0]), key=lambda s: s[0] - likeness(asked, s[3]))
-            return next((record for _, _, key, _ in best for _, record in self._ranked(file, self._index, key)), None)
+            known = list(self._index.places.items())[-_NEAREST_OF:]
+            best = nearest(request, self._requests(file, known))
+            return next((record for key in best for _, record in self._ranked(file, self._index, key)), None)
+
+    @staticmethod
+    def _requests(file: io.FileIO, known: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Any]]:
+        """Keys and requests by a light reader: the record that is chosen is read strictly later."""
+        for key, place in known:
+            with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+                yield key, json.loads(piece(file, place))["request"]
 
     def _warn(self, kind: str, message: str) -> None:
         if kind not in self._warned:
@@ -325,19 +315,21 @@ class Store:
             if record.key == key:
                 yield place, record
 
-    def _append(self, key: str, line: bytes) -> None:
-        with self._target.open("a+b", buffering=0) as file:
+    def _write(self, lines: Mapping[str, bytes]) -> None:
+        """Put lines at the end, in one call."""
+        with self._writing(), self._target.open("a+b", buffering=0) as file:
             self._refresh(file)
             self._index.demand_known_version(self.path)
             start = self._mend(file)
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 start = self._header()
-            put(file, start + line)
+            put(file, start + b"".join(lines.values()))
+            self.appended += len(lines)
             if start:
                 self._refresh(file)
             else:
-                self._index.wrote(key, (size, len(line)), line, file)
+                self._index.wrote(lines, size, file)
 
     def _known_facts(self) -> dict[str, Any]:
         return {k: v for k, v in {**self._index.header, **self._facts}.items() if v is not None}
@@ -370,6 +362,7 @@ class Store:
         return len(whole)
 
     def _rewrite(self, others: Mapping[str, Record]) -> Tidied:
+        self.flush()
         with self._demanding(), self._reading() as file:
             self._index = Index() if file is None else Index().refreshed(file, self.path.name)
             index = self._index

@@ -79,8 +79,12 @@ def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, tim
 
     import openai
 
+    from .lanes import lanes
+
     url, login = _without_login(url)
-    http = openai.DefaultHttpxClient(timeout=limit, auth=login, event_hooks={"request": [_on_request], "response": [_on_response]})
+    hooks: dict[str, list[Callable[..., Any]]] = {"request": [_on_request], "response": [_on_response]}
+    transport = lanes(openai.DEFAULT_CONNECTION_LIMITS)
+    http = openai.DefaultHttpxClient(timeout=limit, auth=login, event_hooks=hooks, transport=transport)
     common: dict[str, Any] = {"timeout": limit, "max_retries": 0, "http_client": http}
     client: Any
     if azure:
@@ -184,7 +188,7 @@ class _Call:
         self.seconds = seconds
         self.response: Any = None
         self._end = None if seconds is None else time.monotonic() + seconds
-        self._undo: Callable[[], None] = lambda: None
+        self._undo: Callable[[], None] | None = None
 
     def postpone(self, seconds: float) -> None:
         """Move the deadline: importing the SDK and making its client is no waiting for an answer."""
@@ -226,7 +230,9 @@ class _Call:
 
     def close(self) -> None:
         """Hang up where the answer was not read to its end: the provider stops billing."""
-        self._undo()
+        undo, self._undo = self._undo, None  # and with it the circle that would keep all of this for the garbage collector
+        if undo is not None:
+            undo()
         response, self.response = self.response, None
         if response is not None:
             response.close()
