@@ -195,7 +195,7 @@ class FakeServer:
         self._sockets: set[socket.socket] = set()
         self.closing = threading.Event()
         self.hung_up = threading.Event()  # set when a client left before its answer was complete
-        self.n = self.active = self.most_active = 0
+        self.n = self.active = self.most_active = self.connections = 0
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: dict[str, str] = {}
@@ -251,6 +251,7 @@ class FakeServer:
 
     def track(self, connection: socket.socket, *, gone: bool = False) -> None:
         with self._lock:
+            self.connections += not gone
             (self._sockets.discard if gone else self._sockets.add)(connection)
 
     def close(self) -> None:

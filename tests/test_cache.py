@@ -488,6 +488,75 @@ def test_a_killed_writer_loses_nothing_it_has_acknowledged(store):
     assert store.check() == []
 
 
+def test_a_record_that_need_not_wait_is_read_at_once_and_written_with_the_next(store):
+    filled(store, "first")  # so that nothing is due for a moment
+    waiting = make("later")
+
+    assert store.append(waiting, wait=False)
+
+    assert waiting.key in store
+    assert store.get(waiting.key) == waiting
+    assert len(Store(store.path)) == 1
+    filled(store, "last")
+    assert Store(store.path).keys() == store.keys()
+    assert len(store) == 3
+
+
+def test_a_flush_writes_what_waits(store):
+    filled(store, "first")
+    records = [make(f"later {n}") for n in range(5)]
+    for record in records:
+        store.append(record, wait=False)
+
+    assert store.flush()
+
+    assert [Store(store.path).get(r.key) for r in records] == records
+
+
+def test_no_more_than_a_few_records_wait(store):
+    filled(store, "first")
+    for n in range(100):
+        store.append(make(f"later {n}"), wait=False)
+
+    assert len(Store(store.path)) > 80
+
+
+def test_tidying_writes_what_waits(store):
+    filled(store, "first")
+    store.append(make("later"), wait=False)
+
+    assert store.tidy().kept == 2
+
+
+def test_64_threads_that_need_not_wait_lose_and_double_nothing(store):
+    def work(name):
+        for n in range(20):
+            store.append(make(f"{name} {n}"), wait=False)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    store.flush()
+
+    assert len(store.path.read_bytes().splitlines()) == 1 + 64 * 20
+    assert len(Store(store.path)) == 64 * 20
+    assert store.check() == []
+
+
+def test_records_that_cannot_be_written_warn_once_and_are_not_kept_waiting(tmp_path):
+    store = Store(tmp_path / "folder")
+    store.append(make("a"))
+    store.path.unlink()
+    store.path.mkdir()
+    records = [make(f"b {n}") for n in range(40)]
+    with pytest.warns(StoreWarning, match="cannot be written") as said:
+        assert not all([*(store.append(r, wait=False) for r in records), store.flush()])
+    assert len(said) == 1
+    assert store.flush()  # nothing waits
+
+
 def test_a_full_disk_warns_once_and_leaves_no_half_line(store):
     out = python(
         """

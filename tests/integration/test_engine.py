@@ -1,5 +1,6 @@
 """The engine under load, under limits and under a budget, over real HTTP: threads, waits, fallbacks, money."""
 
+import gc
 import logging
 import subprocess
 import sys
@@ -428,3 +429,19 @@ def test_whoever_stands_in_the_place_of_the_sdks_create_is_asked(start, monkeypa
     monkeypatch.setattr(openai.resources.chat.completions.Completions, "create", lambda self, **params: traced(**params))
     assert client().send_message("hi", model="gpt-4o-mini", mode="off")["content"] == "by the tracer"
     assert seen == ["gpt-4o-mini"]
+
+
+@pytest.mark.parametrize("mode", ["off", "refresh"])
+def test_a_call_leaves_nothing_for_the_garbage_collector(start, mode):
+    start()
+    client().send_message("first", mode=mode)
+    gc.collect()
+    gc.disable()
+    try:
+        for n in range(50):
+            client().send_message(f"Number {n}", mode=mode)
+        circles = gc.collect()
+    finally:
+        gc.enable()
+
+    assert circles < 50

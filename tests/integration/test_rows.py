@@ -72,6 +72,30 @@ def test_rate_limits_and_broken_answers_leave_no_row_out_and_ask_none_twice(star
     assert sorted(answered) == sorted(set(answered))
 
 
+def test_an_answer_that_comes_after_the_stop_is_recorded_all_the_same(start):
+    """Its tail is under way when the pool is stopped: it is paid for, and the next run need not ask again."""
+    landed = threading.Event()
+
+    def last(body):
+        landed.wait(10)
+        return {"text": "late"}
+
+    def rows():
+        yield {"n": 0}
+        raise KeyboardInterrupt
+
+    server = start(last)
+    with pytest.raises(errors.Stopped):
+        map_rows(CALL, rows(), workers=1)
+    landed.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("tinyllm-row"):
+            thread.join(10)
+    path = session.store(session.settings()).path
+
+    assert server.n == len(Store(path))
+
+
 def test_a_refused_row_is_kept_as_its_error_and_asked_again_alone(start):
     server = start(200, 400, 200)
 
