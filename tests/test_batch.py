@@ -10,10 +10,11 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tinyllm_magic import LLMCall, OpenAIClient, compare, map_rows, override, register_client, session
+from tinyllm_magic import LLMCall, OpenAIClient, compare, grids, map_rows, override, register_client, session
 from tinyllm_magic.errors import (
     BudgetError,
     MissingExtraError,
+    NotAsked,
     OptionError,
     PromptError,
     ProviderError,
@@ -490,6 +491,48 @@ def test_beyond_the_first_rows_responses_are_read_from_the_store(said, monkeypat
     assert table[1].text == "<Say milk>"
     assert table[1].request.messages[-1].text == "Say milk"
     assert table[1].key == table.entries[1].key
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_a_map_whose_rows_are_all_put_away_is_as_any_other(said, monkeypatch, mode):
+    def rows():
+        yield from ({"w": n % 40, **({"late": n} if n > 60 else {})} for n in range(100))
+
+    said.say = lambda text: {}["no"] if text == "Say 7" else f"<{text}>"
+    near = map_rows(CALL, rows(), mode="off")
+    monkeypatch.setattr("tinyllm_magic.batch.WHOLE", 0)
+
+    far = map_rows(CALL, rows(), mode=mode)
+
+    assert not list(far.entries.unsettled())
+    assert far.to_dicts() == near.to_dicts()
+    assert str(far.tally).rpartition(" · ")[0] == str(near.tally).rpartition(" · ")[0]
+    assert far.sums == near.sums
+    assert grids.rows_bundle(far) == grids.rows_bundle(near)
+    assert grids.facts_of(far) == grids.facts_of(near)
+    assert [r and r.text for r in far.responses] == [r and r.text for r in near.responses]
+    said.say = lambda text: f"<{text}>"
+    assert map_rows(CALL, far.failed, mode="off")["answer"] == ["<Say 7>"] * 3
+
+
+def test_an_interrupt_puts_the_rows_away_that_it_did_not_reach(said, monkeypatch):
+    monkeypatch.setattr("tinyllm_magic.batch.WHOLE", 5)
+    seen = []
+
+    def watch(table):
+        seen.append(table)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    said.say = lambda text: (threading.Event().wait(0.3), text)[1]
+    with pytest.raises(Stopped) as stopped:
+        map_rows(CALL, [{"w": n} for n in range(200)], workers=2, progress=watch)
+
+    table = stopped.value.table
+    assert len(table) == 200
+    assert len(list(table.entries.unsettled())) == 5
+    assert table.failed["w"] == [n for n in range(200) if table["answer"][n] is None]
+    assert set(map(type, table.failed.errors)) == {NotAsked}
 
 
 def test_without_a_store_every_response_is_kept(said, monkeypatch):

@@ -27,7 +27,8 @@ from .plans import Plan
 from .pools import Crew, Hired, Pool, answered
 from .rows import Rows, read_rows
 from .sessions import session
-from .tables import WHOLE, Entry, Table, Tally
+from .spool import Spool
+from .tables import WHOLE, Table, Tally
 from .ticker import Ticker
 
 Watch = Callable[[Table], None]
@@ -70,7 +71,16 @@ def map_rows(
     _demand_call(call)
     found = read_rows(rows)
     tasks = row_tasks(call if mode is None else call.varied(mode=mode), found)
-    run = Run(tasks, found.count, workers=workers, on_error=on_error, executor=executor, watch=watch_of(progress), index=found.index)
+    run = Run(
+        tasks,
+        found.count,
+        workers=workers,
+        on_error=on_error,
+        executor=executor,
+        watch=watch_of(progress),
+        index=found.index,
+        held=found.held,
+    )
     return run.table()
 
 
@@ -180,6 +190,7 @@ class Run:
         watch: Watch | None = None,
         kind: str = "map",
         index: Sequence[Any] | None = None,
+        held: bool = False,
     ) -> None:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
@@ -192,9 +203,8 @@ class Run:
         self._window = max(workers * WINDOW, count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._raises, self._watch = on_error == "raise", watch
         self._began = self._seen = time.monotonic()
-        self._entries: list[Entry] = []
+        self._entries = Spool(held=held, whole=WHOLE)
         self._calls: dict[int, tuple[Plan, LLMCall]] = {}
-        self._first: dict[str, int] = {}
         self._twins: dict[int, list[int]] = {}
         self._last: tuple[LLMCall | None, Any, Any] = (None, None, None)
         self._missed = False
@@ -227,8 +237,7 @@ class Run:
         return self._finished()
 
     def _begin(self, task: Task) -> None:
-        place = len(self._entries)
-        self._entries.append(Entry(task.row))
+        place = self._entries.append(task.row)
         try:
             client, plan = self._planned(task)
         except TinyLLMError as error:
@@ -237,7 +246,7 @@ class Run:
             self._end(place, error)
             return
         self._mode = plan.mode
-        first = self._first.setdefault(plan.request.key, place)
+        first = self._entries.first(plan.request.key, place)
         if first != place:
             self._join(place, first)
         elif plan.mode is Mode.REPLAY or (plan.mode is Mode.AUTO and plan.request.key in self._store):
@@ -277,9 +286,10 @@ class Run:
         entry, earlier = self._entries[place], self._entries[first]
         for name in ("text", "cost", "key", "tokens", "waited"):
             setattr(entry, name, getattr(earlier, name))
-        entry.source = "recorded"
+        entry.source, entry.repeats = "recorded", True
         entry.whole = None if earlier.whole is None else replace(earlier.whole, source="recorded")
         self._tally = self._tally.plus(entry, time.monotonic() - self._began)
+        self._entries.settle(place)
 
     def _rest(self) -> None:
         """Leave the processor to the workers: they have rows enough waiting, and outcomes can pile up for a moment."""
@@ -316,6 +326,7 @@ class Run:
         else:
             entry.take(outcome)
         self._tally = self._tally.plus(entry, time.monotonic() - self._began)
+        self._entries.settle(place, None if known is None else known[0].request.key)
         if entry.error is not None and self._raises:
             raise entry.error
 
@@ -350,16 +361,19 @@ class Run:
                 self._end(place, outcome, known)
                 for twin in self._twins.pop(place, ()):
                     self._join(twin, place)
-        if self._count is not None:
-            self._entries += (Entry(task.row) for task in self._tasks)
-        for entry in self._entries:
+        for place, entry in self._entries.unsettled():
             if not entry.answered and entry.error is None:
                 entry.error = NotAsked("stopped before this row was answered")
+                self._entries.settle(place)
+        for task in () if self._count is None else self._tasks:
+            place = self._entries.append(task.row)
+            self._entries[place].error = NotAsked("stopped before this row was answered")
+            self._entries.settle(place)
         return self._finished()
 
     def _stopped(self) -> Stopped:
         table = self._halt()
-        kept = sum(e.answered for e in table.entries)
+        kept = len(table) - table.sums.failed
         of = "" if self._count is None else f" of {self._count:,}"
         records = self._mode in (Mode.AUTO, Mode.REPLAY)
         again = "Run the same again to go on (what is recorded is answered at once), or map" if records else "To go on, map"

@@ -28,10 +28,9 @@ def rows_bundle(table: Table) -> Bundle:
     """The first rows of a table, what they sum to, and whether they were asked now."""
     if table.kind == "compare":
         return compared_bundle(table)
-    names = [c for c in table.columns if c != "error" or any(e.error for e in table.entries)]
-    rows = [[_cell(d[n]) for n in names] for d in (table[:SHOWN].to_dicts() if len(table) > SHOWN else table.to_dicts())]
-    sources = {e.source for e in table.entries}
-    badge = next((b for b in ("live", "recorded") if b in sources), "")
+    names = [c for c in table.columns if c != "error" or table.sums.errors]
+    rows = [[_cell(d[n]) for n in names] for d in itertools.islice(table.dicts(), SHOWN)]
+    badge = next((b for b in ("live", "recorded") if b in table.sums.sources), "")
     facts = list(summary(table))
     if len(table) > SHOWN:
         facts.insert(0, f"… {len(table) - SHOWN:,} more rows; .to_pandas() has them all")
@@ -48,23 +47,19 @@ def rows_bundle(table: Table) -> Bundle:
 def summary(table: Table) -> Iterator[str]:
     """What a table sums to: rows, failures, tokens and cost of its calls, whenever they were made."""
     yield f"{len(table):,} row{'' if len(table) == 1 else 's'}"
-    failed = sum(not e.answered for e in table.entries)
-    if failed:
-        yield f"{failed:,} failed"
-    calls = {e.key: e for e in table.entries if e.answered}.values()
-    tokens_in, tokens_out = (sum(e.tokens[i] for e in calls) for i in (0, 1))
-    if tokens_in or tokens_out:
-        yield f"{tokens_in:,} in / {tokens_out:,} out tokens"
-    known = [e.cost for e in calls if e.cost is not None]
-    if known:
-        yield money(sum(known)) + (f" + {len(calls) - len(known):,} of unknown price" if len(known) < len(calls) else "")
+    sums = table.sums
+    if sums.failed:
+        yield f"{sums.failed:,} failed"
+    if sums.tokens_in or sums.tokens_out:
+        yield f"{sums.tokens_in:,} in / {sums.tokens_out:,} out tokens"
+    if sums.cost is not None:
+        yield money(sums.cost) + (f" + {sums.unpriced:,} of unknown price" if sums.unpriced else "")
 
 
 def facts_of(table: Table) -> dict[str, Any]:
     """What a table's output tells in its metadata: how many rows, and the keys of their answers."""
-    keys = [e.key for e in table.entries[:_MOST_KEYS]]
-    failed = sum(not e.answered for e in table.entries)
-    return {"version": 1, "table": {"kind": table.kind, "rows": len(table), "failed": failed, "keys": keys}}
+    keys = [e.key for e in itertools.islice(table.entries, _MOST_KEYS)]
+    return {"version": 1, "table": {"kind": table.kind, "rows": len(table), "failed": table.sums.failed, "keys": keys}}
 
 
 def tally_bundle(tally: Tally) -> Bundle:

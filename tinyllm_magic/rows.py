@@ -18,23 +18,27 @@ _HINT = "Rows are a list of dicts, a pandas or polars frame, or an iterator of d
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to be read once: how many there are (``None``: unknown), and the labels of their index where they have any."""
+    """Rows to be read once: how many there are (``None``: unknown), and the labels of their index where they have any.
+
+    ``held`` says that somebody keeps the rows as they are, so that they need not be put away.
+    """
 
     items: Iterator[Mapping[str, Any]]
     count: int | None = None
     index: Sequence[Any] | None = None
+    held: bool = False
 
 
 def read_rows(value: Any) -> Rows:
     """The rows of a value, read lazily; raises ``OptionError`` (a ``TypeError``) where it holds none."""
     if isinstance(value, Table):
-        return Rows(iter(value.rows), len(value), value.index)
+        return Rows((e.row for e in value.entries), len(value), value.index)
     if isinstance(value, Mapping):
         return _columns(value)
     if isinstance(value, (str, bytes)) or value is None:
         raise OptionError(f"{type(value).__name__} holds no rows", option="rows", hint=_HINT)
     if isinstance(value, (list, tuple)):
-        return Rows(iter([_row(item) for item in value]), len(value))  # all are looked at before the first is asked
+        return Rows(iter([_row(item) for item in value]), len(value), held=True)  # all are looked at before the first is asked
     frame = _frame(value)
     if frame is not None:
         return frame

@@ -3,13 +3,13 @@
 Knows rows, their columns, what became of each, and how they read as dicts, frames and sums.
 Does not know how a row is answered, drawn, read from a frame or recorded.
 
-Up to ``WHOLE`` rows a table keeps every ``Response``. Beyond that, rows that a store has recorded keep
-text, cost, tokens and key alone, and the response is read from the store when it is asked for: a
-row takes about a kilobyte beside its answer's text, the store's index included, whatever its prompt.
+The first ``WHOLE`` rows keep their ``Response``. Beyond that, rows that a store has recorded keep text,
+cost, tokens and key alone, and the response is read from the store when it is asked for.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from .answers import Record, Response
 from .errors import MissingExtraError, NotAsked, StoreError
 from .messages import Message, Request
 
-WHOLE = 10_000
+WHOLE = 1_000
 RESULTS = ("answer", "error", "source", "cost")
 _EMPTY: Mapping[str, Any] = {}
 
@@ -29,10 +29,10 @@ class Entry:
     """One row and what became of it: a response or an error, or neither yet.
 
     ``waited`` is the seconds that the live call took, ``cost`` US dollars; both are kept where the
-    response itself is left to the store.
+    response itself is left to the store. ``repeats`` says that an earlier row asked the same.
     """
 
-    __slots__ = ("cost", "error", "key", "row", "source", "text", "tokens", "waited", "whole")
+    __slots__ = ("cost", "error", "key", "repeats", "row", "source", "text", "tokens", "waited", "whole")
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.row = row
@@ -44,6 +44,7 @@ class Entry:
         self.key: str | None = None
         self.tokens: tuple[int, int] = (0, 0)
         self.waited = 0.0
+        self.repeats = False
 
     def take(self, outcome: Response | BaseException, *, whole: bool = True) -> None:
         """Keep the outcome; ``whole=False`` leaves the response to the store."""
@@ -120,6 +121,42 @@ class Tally:
         return " · ".join(self.facts)
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the rows of a table come to: how many failed, where answers come from, and what their calls took.
+
+    ``calls`` is how many calls the answers needed, whenever they were made: of rows that ask the same, one.
+    ``cost`` is in US dollars, ``None`` where no call's price is known; ``unpriced`` counts those.
+    """
+
+    failed: int = 0
+    errors: int = 0
+    sources: frozenset[str] = frozenset()
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = None
+    unpriced: int = 0
+
+    def plus(self, entry: Entry) -> Sums:
+        """The sums with one more row."""
+        failed, errors = self.failed + (not entry.answered), self.errors + (entry.error is not None)
+        sources = self.sources if entry.source is None or entry.source in self.sources else self.sources | {entry.source}
+        if not entry.answered or entry.repeats:
+            return replace(self, failed=failed, errors=errors, sources=sources)
+        cost = self.cost if entry.cost is None else (self.cost or 0.0) + entry.cost
+        return Sums(
+            failed,
+            errors,
+            sources,
+            self.calls + 1,
+            self.tokens_in + entry.tokens[0],
+            self.tokens_out + entry.tokens[1],
+            cost,
+            self.unpriced + (entry.cost is None),
+        )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """Rows in order, each with its answer or its error.
@@ -140,7 +177,13 @@ class Table:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The rows' own columns, in the order in which they come up."""
-        return tuple(dict.fromkeys(name for e in self.entries for name in e.row))
+        known = getattr(self.entries, "names", None)
+        return tuple(dict.fromkeys(name for e in self.entries for name in e.row) if known is None else known)
+
+    @cached_property
+    def sums(self) -> Sums:
+        """What the rows come to."""
+        return functools.reduce(Sums.plus, self.entries, Sums())
 
     @cached_property
     def _kept(self) -> dict[str, str]:
@@ -185,7 +228,11 @@ class Table:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dict for each row, all with all columns."""
-        return [self._dict(e) for e in self.entries]
+        return list(self.dicts())
+
+    def dicts(self) -> Iterator[dict[str, Any]]:
+        """The rows of ``to_dicts``, one after the other."""
+        return (self._dict(e) for e in self.entries)
 
     def to_pandas(self) -> Any:
         """The table as a pandas frame, with the index of the frame that it was made from."""
@@ -222,7 +269,7 @@ class Table:
         return self._value(self.entries[at])
 
     def __repr__(self) -> str:
-        failed = sum(not e.answered for e in self.entries)
+        failed = self.sums.failed
         return f"Table({len(self):,} row{'' if len(self) == 1 else 's'}{f', {failed:,} failed' if failed else ''})"
 
     def _column(self, name: str) -> list[Any]:
@@ -249,12 +296,32 @@ class Table:
         return Response(_request(record.request), record, entry.source or "recorded")
 
     def _part(self, places: Sequence[int]) -> Table:
-        entries = [self.entries[i] for i in places]
+        entries = Part(self.entries, places)
         tally = Tally(len(entries))
         for entry in entries:
             tally = tally.plus(entry, 0.0) if entry.answered or entry.error is not None else tally
         index = None if self.index is None else self.index.take(list(places))
         return Table(entries, tally, self.kind, index, self.fetch)
+
+
+@dataclass(frozen=True)
+class Part(Sequence[Entry]):
+    """Some entries of others, by their places; none is copied."""
+
+    entries: Sequence[Entry]
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Part: ...
+
+    def __getitem__(self, at: int | slice) -> Entry | Part:
+        return Part(self.entries, self.places[at]) if isinstance(at, slice) else self.entries[self.places[at]]
 
 
 def result(entry: Entry) -> dict[str, Any]:

@@ -356,7 +356,7 @@ def test_an_error_comes_home_from_another_process(start, monkeypatch):
 
 def test_a_dask_cluster_of_two_processes_writes_one_store(shared):
     distributed = pytest.importorskip("distributed")
-    options = {"n_workers": 2, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 2, "processes": True, "dashboard_address": "127.0.0.1:0"}
 
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         table = map_rows(LLMCall(None, "Number {{ n }}"), numbers(80), executor=client)

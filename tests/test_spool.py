@@ -1,0 +1,188 @@
+"""Entries that are put away come back as they were, and what is not under way takes no memory."""
+
+import gc
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from tinyllm_magic.answers import Answer, Record, Response
+from tinyllm_magic.errors import RateLimitError
+from tinyllm_magic.messages import Message, Request
+from tinyllm_magic.spool import Spool
+from tinyllm_magic.tables import Sums, Table
+
+REQUEST = Request("openai", "gpt-4o-mini", (Message("user", "Say tea"),), {"temperature": 0.5})
+
+
+def response(text="tea"):
+    return Response(REQUEST, Record(REQUEST.key, REQUEST.canonical(), Answer(text=text, finish_reason="stop")), "live", call=object())
+
+
+def spooled(rows, *, held=False, whole=0):
+    spool = Spool(held=held, whole=whole)
+    for n, row in enumerate(rows):
+        place = spool.append(row)
+        spool[place].take(response(f"answer {n}"))
+        spool.settle(place, f"key {n}")
+    return spool
+
+
+def in_memory(spool):
+    return [place for place, _ in spool.unsettled()]
+
+
+def test_an_entry_comes_back_as_it_was():
+    spool = Spool(whole=0)
+    place = spool.append({"w": "tea", "n": [1, 2]})
+    spool[place].take(response())
+    spool[place].cost, spool[place].tokens, spool[place].repeats = 0.25, (3, 4), True
+    spool.settle(place, "k")
+
+    entry = spool[0]
+
+    assert in_memory(spool) == []
+    assert entry.row == {"w": "tea", "n": [1, 2]}
+    assert (entry.text, entry.source, entry.key, entry.cost, entry.tokens, entry.repeats) == (
+        "tea",
+        "live",
+        REQUEST.key,
+        0.25,
+        (3, 4),
+        True,
+    )
+    assert entry.whole == response()
+
+
+def test_an_error_comes_back_with_its_words_and_evidence():
+    spool = Spool(whole=0)
+    place = spool.append({"w": "tea"})
+    spool[place].take(RateLimitError("slow down", hint="Wait.", retry_after=3.0))
+    spool.settle(place)
+
+    error = spool[0].error
+
+    assert in_memory(spool) == []
+    assert type(error) is RateLimitError
+    assert (error.message, error.hint, error.retry_after) == ("slow down", "Wait.", 3.0)
+
+
+class _Unreadable(Exception):
+    """Can be written, but not read: as many libraries' errors, it wants an argument that it does not keep."""
+
+    def __init__(self, one, two):
+        super().__init__(one)
+        self.two = two
+
+
+@pytest.mark.parametrize("spoil", ["row", "error", "written but not read"])
+def test_what_cannot_be_put_away_stays_in_memory_as_it_is(spoil):
+    spool = Spool(whole=0)
+    odd = lambda: None  # noqa: E731  # no pickle of it
+    place = spool.append({"w": odd if spoil == "row" else "tea"})
+    error = _Unreadable("a", "b") if spoil.startswith("written") else RuntimeError(odd)
+    spool[place].take(response() if spoil == "row" else error)
+    spool.settle(place, "k")
+
+    assert in_memory(spool) == [0]
+    assert spool[0].row["w"] is odd if spoil == "row" else spool[0].error is error
+    assert spool.first("k", 5) == 5 or spoil != "row"
+
+
+def test_the_first_rows_and_those_under_way_are_in_memory():
+    spool = spooled([{"n": n} for n in range(10)], whole=3)
+    under_way = spool.append({"n": 10})
+
+    assert in_memory(spool) == [0, 1, 2, under_way]
+    assert [e.row["n"] for e in spool] == list(range(11))
+    assert spool[-1].row == {"n": 10}
+    assert [e.text for e in spool[2:5]] == ["answer 2", "answer 3", "answer 4"]
+    with pytest.raises(IndexError):
+        spool[11]
+
+
+def test_rows_that_somebody_holds_are_not_copied():
+    rows = [{"n": n} for n in range(5)]
+
+    spool = spooled(rows, held=True, whole=1)
+
+    assert in_memory(spool) == [0]
+    assert all(entry.row is row for entry, row in zip(spool, rows, strict=True))
+
+
+@pytest.mark.parametrize("whole", [0, 1, 5])
+def test_the_first_to_ask_is_known_under_way_and_put_away(whole):
+    spool = Spool(whole=whole)
+    for n in range(3):
+        place = spool.append({"n": n})
+        assert spool.first(f"key {n}", place) == place
+        spool.settle(place, f"key {n}")
+    waiting = spool.append({"n": 3})
+
+    assert spool.first("key 3", waiting) == waiting
+    assert [spool.first(f"key {n}", 9) for n in range(5)] == [0, 1, 2, 3, 9]
+
+
+def test_without_sqlite_all_stays_in_memory(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+
+    spool = spooled([{"n": n} for n in range(4)])
+
+    assert in_memory(spool) == [0, 1, 2, 3]
+    assert [e.text for e in spool] == [f"answer {n}" for n in range(4)]
+
+
+def test_a_table_reads_the_same_from_memory_and_from_disk():
+    rows = [{"n": n} if n % 3 else {"n": n, "late": "x"} for n in range(200)]
+    near, far = Table(spooled(rows, whole=1000)), Table(spooled(rows))
+
+    assert far.to_dicts() == near.to_dicts()
+    assert far.columns == near.columns == ("n", "late", "answer", "error", "source", "cost")
+    assert far[5:9].to_dicts() == near[5:9].to_dicts()
+    assert far[7] == near[7]
+    assert far.sums == near.sums
+    assert far.sums.calls == 200
+
+
+def test_rows_that_repeat_others_made_no_call():
+    entries = spooled([{"n": n} for n in range(3)], whole=9)
+    for entry, cost in zip(entries, (0.5, None, 0.5), strict=True):
+        entry.tokens, entry.cost = (10, 1), cost
+    entries[2].repeats = True
+
+    assert Table(entries).sums == Sums(0, 0, frozenset({"live"}), 2, 20, 2, 0.5, 1)
+
+
+def test_a_table_is_read_by_many_threads():
+    table, wrong = Table(spooled([{"n": n} for n in range(300)])), []
+
+    def read():
+        wrong.extend(n for n, e in enumerate(table.entries) if e.row["n"] != n or e.text != f"answer {n}")
+
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_the_file_is_closed_with_the_table(monkeypatch):
+    import sqlite3
+
+    closed = []
+    plain = sqlite3.connect
+
+    def connect(*args, **options):
+        file = plain(*args, **options)
+        return SimpleNamespace(execute=file.execute, close=lambda: (closed.append(1), file.close()))
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    spool = spooled([{"n": 1}])
+    assert spool[0].row == {"n": 1}
+
+    del spool
+    gc.collect()
+
+    assert closed == [1]
