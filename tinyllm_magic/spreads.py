@@ -18,7 +18,7 @@ from .call import LLMCall
 from .errors import OptionError, TinyLLMError
 from .messages import Message
 from .options import Options
-from .rows import read_rows
+from .rows import Rows, read_rows
 from .sessions import session
 from .tables import Table
 from .ticker import Ticker
@@ -29,8 +29,8 @@ _COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are ta
 
 def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
-    tasks, count, kind, index = _tasks(shell, chosen, call)
-    if chosen.dry_run or (session.ledger.budget is not None and count is not None and not chosen.quiet):
+    tasks, found = _tasks(shell, chosen, call)
+    if chosen.dry_run or (session.ledger.budget is not None and found.count is not None and not chosen.quiet):
         tasks = list(tasks)
         estimate = Estimate.of(tasks)
         title = "Dry run: nothing was sent" if chosen.dry_run else "What is going to be asked"
@@ -38,20 +38,22 @@ def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
         if chosen.dry_run:
             return None
     watch = None if chosen.quiet else _watch(shell)
-    return Run(tasks, count, workers=chosen.workers or 8, watch=watch, kind=kind, index=index).table()
+    kind = "map" if chosen.map is not None else "compare"
+    return Run(tasks, found.count, workers=chosen.workers or 8, watch=watch, kind=kind, index=found.index, held=found.held).table()
 
 
-def _tasks(shell: Any, chosen: Options, call: LLMCall) -> tuple[Iterable[Task], int | None, str, Any]:
+def _tasks(shell: Any, chosen: Options, call: LLMCall) -> tuple[Iterable[Task], Rows]:
+    """What is to be asked, and the rows that it comes from."""
     if chosen.map is None:
         tasks = list(combinations(call, models=chosen.compare, grid=chosen.grid, samples=chosen.samples or 1))
-        return tasks, len(tasks), "compare", None
+        return tasks, Rows(iter(()), len(tasks))
     if chosen.compare is not None or chosen.grid or chosen.samples is not None:
         raise OptionError("--map goes with one model and one set of parameters", option="--map", hint="Map the one after the other.")
     rows = _rows(shell, chosen.map)
     if chosen.dry_run and isinstance(rows, Iterator):
         raise OptionError("an iterator can be read only once: a dry run would use it up", option="--map", hint="Make a list of it first.")
     found = read_rows(rows)
-    return row_tasks(call, found), found.count, "map", found.index
+    return row_tasks(call, found), found
 
 
 def _rows(shell: Any, expression: str) -> Any:

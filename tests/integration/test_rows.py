@@ -3,6 +3,9 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -94,6 +97,23 @@ def test_an_answer_that_comes_after_the_stop_is_recorded_all_the_same(start):
     path = session.store(session.settings()).path
 
     assert server.n == len(Store(path))
+
+
+def test_a_killed_process_has_recorded_every_row_that_was_told_as_done(tmp_path):
+    code = """
+        import sys
+        from tinyllm_magic import LLMCall, map_rows, override
+        with override(api_type="echo", mode="auto", cache_file_name=sys.argv[1]):
+            told = lambda table: print(table.tally.done, flush=True)
+            map_rows(LLMCall(None, "Number {{ n }}"), ({"n": n} for n in range(10**7)), workers=16, progress=told)
+    """
+    path = tmp_path / "killed.llm.jsonl"
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), path], stdout=subprocess.PIPE, text=True) as process:
+        done = [int(process.stdout.readline()) for _ in range(4)]
+        process.kill()
+
+    assert 0 < done[0] < done[-1]
+    assert len(Store(path)) >= done[-1]
 
 
 def test_a_refused_row_is_kept_as_its_error_and_asked_again_alone(start):
@@ -352,6 +372,22 @@ def test_an_error_comes_home_from_another_process(start, monkeypatch):
         table = map_rows(CALL, numbers(2), executor=executor)
 
     assert [type(e).__name__ for e in table.errors] == ["AuthError", "AuthError"]
+
+
+def test_a_budget_holds_for_calls_of_other_processes(start):
+    server = start()
+    call = LLMCall(None, "Number {{ n }}", model="gpt-4o-mini", max_tokens=10, waiting_time=0.01)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
+        map_rows(call, [{"n": -1}], executor=executor)
+        one = session.ledger.spent
+        session.ledger.set_budget(20 * one)
+        table = map_rows(call, numbers(60), executor=executor)
+
+    answered = len(table) - len(table.failed)
+    assert 0 < answered < 20
+    assert {type(e) for e in table.failed.errors} == {errors.BudgetError}
+    assert server.n == answered + 1
+    assert 0 < one < session.ledger.spent <= 20 * one
 
 
 def test_a_dask_cluster_of_two_processes_writes_one_store(shared):
