@@ -511,6 +511,7 @@ def test_a_map_whose_rows_are_all_put_away_is_as_any_other(said, monkeypatch, mo
     assert grids.rows_bundle(far) == grids.rows_bundle(near)
     assert grids.facts_of(far) == grids.facts_of(near)
     assert [r and r.text for r in far.responses] == [r and r.text for r in near.responses]
+    assert far[99].call.user_template_name == near[99].call.user_template_name == "Say {{ w }}"
     said.say = lambda text: f"<{text}>"
     assert map_rows(CALL, far.failed, mode="off")["answer"] == ["<Say 7>"] * 3
 

@@ -123,6 +123,17 @@ def test_the_first_to_ask_is_known_under_way_and_put_away(whole):
     assert [spool.first(f"key {n}", 9) for n in range(5)] == [0, 1, 2, 3, 9]
 
 
+def test_each_entry_has_the_call_that_asked_for_it():
+    spool, calls = Spool(whole=0), [object() for _ in range(3)]
+    for n in range(9):
+        place = spool.append({"n": n}, calls[n // 4])
+        spool[place].take(response())
+        spool.settle(place)
+
+    assert [spool[n].call for n in range(9)] == [calls[n // 4] for n in range(9)]
+    assert [Table(spool)[n].call for n in range(9)] == [calls[n // 4] for n in range(9)]
+
+
 def test_without_sqlite_all_stays_in_memory(monkeypatch):
     monkeypatch.setitem(sys.modules, "sqlite3", None)
 

@@ -204,7 +204,7 @@ class Run:
         self._raises, self._watch = on_error == "raise", watch
         self._began = self._seen = time.monotonic()
         self._entries = Spool(held=held, whole=WHOLE)
-        self._calls: dict[int, tuple[Plan, LLMCall]] = {}
+        self._calls: dict[int, Plan] = {}
         self._twins: dict[int, list[int]] = {}
         self._last: tuple[LLMCall | None, Any, Any] = (None, None, None)
         self._missed = False
@@ -237,7 +237,7 @@ class Run:
         return self._finished()
 
     def _begin(self, task: Task) -> None:
-        place = self._entries.append(task.row)
+        place = self._entries.append(task.row, task.call)
         try:
             client, plan = self._planned(task)
         except TinyLLMError as error:
@@ -250,9 +250,9 @@ class Run:
         if first != place:
             self._join(place, first)
         elif plan.mode is Mode.REPLAY or (plan.mode is Mode.AUTO and plan.request.key in self._store):
-            self._end(place, self._known(client, plan), (plan, task.call))
+            self._end(place, self._known(client, plan), plan)
         else:
-            self._calls[place] = (plan, task.call)
+            self._calls[place] = plan
             self._pool.submit(place, client, plan)
 
     def _planned(self, task: Task) -> tuple[OpenAIClient, Plan]:
@@ -306,9 +306,9 @@ class Run:
         landed += (self._pool.events.get() for _ in range(self._pool.events.qsize()))
         self._store.flush()  # what has landed is written down
         for n, (place, outcome) in enumerate(landed):
-            known = self._calls.pop(place)
+            plan = self._calls.pop(place)
             try:
-                self._end(place, outcome, known)
+                self._end(place, outcome, plan)
             except BaseException:  # on_error="raise": what came with it is kept all the same
                 for other in landed[n + 1 :]:
                     self._pool.events.put(other)
@@ -317,16 +317,16 @@ class Run:
                 self._join(twin, place)
         self._tell()
 
-    def _end(self, place: int, outcome: Response | BaseException, known: tuple[Plan, LLMCall] | None = None) -> None:
+    def _end(self, place: int, outcome: Response | BaseException, plan: Plan | None = None) -> None:
         entry = self._entries[place]
         if isinstance(outcome, Response):
-            whole = place < WHOLE or known is None or known[0].mode is Mode.OFF or outcome.key not in self._store
-            outcome = Response(outcome.request, outcome.record, outcome.source, outcome.parsed, known[1] if known else None)
+            whole = place < WHOLE or plan is None or plan.mode is Mode.OFF or outcome.key not in self._store
+            outcome = replace(outcome, call=entry.call)
             entry.take(outcome, whole=whole)
         else:
             entry.take(outcome)
         self._tally = self._tally.plus(entry, time.monotonic() - self._began)
-        self._entries.settle(place, None if known is None else known[0].request.key)
+        self._entries.settle(place, None if plan is None else plan.request.key)
         if entry.error is not None and self._raises:
             raise entry.error
 
@@ -356,9 +356,9 @@ class Run:
         self._raises = False
         while not self._pool.events.empty():
             place, outcome = self._pool.events.get()
-            known = self._calls.pop(place, None)
+            plan = self._calls.pop(place, None)
             if not isinstance(outcome, CancelledError) and self._entries[place].error is None:
-                self._end(place, outcome, known)
+                self._end(place, outcome, plan)
                 for twin in self._twins.pop(place, ()):
                     self._join(twin, place)
         for place, entry in self._entries.unsettled():
@@ -366,7 +366,7 @@ class Run:
                 entry.error = NotAsked("stopped before this row was answered")
                 self._entries.settle(place)
         for task in () if self._count is None else self._tasks:
-            place = self._entries.append(task.row)
+            place = self._entries.append(task.row, task.call)
             self._entries[place].error = NotAsked("stopped before this row was answered")
             self._entries.settle(place)
         return self._finished()

@@ -10,6 +10,8 @@ at the latest when the process ends.
 
 from __future__ import annotations
 
+import bisect
+import operator
 import pickle
 import threading
 import weakref
@@ -19,7 +21,7 @@ from typing import Any, overload
 
 from .tables import WHOLE, Entry
 
-_OWN = tuple(name for name in Entry.__slots__ if name != "row")
+_OWN = tuple(name for name in Entry.__slots__ if name not in ("row", "call"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
@@ -36,14 +38,17 @@ class Spool(Sequence[Entry]):
         self._rows: list[Mapping[str, Any]] | None = [] if held else None
         self._whole = whole
         self._count = 0
+        self._calls: list[tuple[int, Any]] = []  # a call, and its first place: a map has one for all rows
         self._live: dict[int, Entry] = {}
         self._places: dict[str, int] = {}
         self._away: _Away | None = None
 
-    def append(self, row: Mapping[str, Any]) -> int:
-        """Make the entry of one more row; returns its place."""
+    def append(self, row: Mapping[str, Any], call: Any = None) -> int:
+        """Make the entry of one more row that a call asks for; returns its place."""
         place, self._count = self._count, self._count + 1
-        self._live[place] = Entry(row)
+        self._live[place] = Entry(row, call)
+        if not self._calls or self._calls[-1][1] is not call:
+            self._calls.append((place, call))
         self.names.update(dict.fromkeys(row))
         if self._rows is not None:
             self._rows.append(row)
@@ -92,14 +97,16 @@ class Spool(Sequence[Entry]):
         if live is not None or self._away is None:
             return live or self._live[place]
         row, values = pickle.loads(self._away.get(place))  # noqa: S301  # our own bytes, in a file of our own
-        entry = Entry(row if self._rows is None else self._rows[place])
+        _, call = self._calls[bisect.bisect_right(self._calls, place, key=operator.itemgetter(0)) - 1]
+        entry = Entry(row if self._rows is None else self._rows[place], call)
         for name, value in zip(_OWN, values, strict=True):
             setattr(entry, name, value)
+        entry.whole = entry.whole and replace(entry.whole, call=call)
         return entry
 
 
 def _packed(entry: Entry, *, row: bool) -> bytes:
-    """An entry as bytes; raises where it cannot be read back. An error loses its cause and its traceback."""
+    """An entry as bytes, without its call; raises where it cannot be read back. An error loses its cause and its traceback."""
     whole = entry.whole and replace(entry.whole, call=None)
     values = [whole if name == "whole" else getattr(entry, name) for name in _OWN]
     packed = pickle.dumps((entry.row if row else None, values), pickle.HIGHEST_PROTOCOL)

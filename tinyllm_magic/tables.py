@@ -29,13 +29,14 @@ class Entry:
     """One row and what became of it: a response or an error, or neither yet.
 
     ``waited`` is the seconds that the live call took, ``cost`` US dollars; both are kept where the
-    response itself is left to the store. ``repeats`` says that an earlier row asked the same.
+    response itself is left to the store. ``call`` is who asked; ``repeats`` says that an earlier row asked the same.
     """
 
-    __slots__ = ("cost", "error", "key", "repeats", "row", "source", "text", "tokens", "waited", "whole")
+    __slots__ = ("call", "cost", "error", "key", "repeats", "row", "source", "text", "tokens", "waited", "whole")
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: Mapping[str, Any], call: Any = None) -> None:
         self.row = row
+        self.call = call
         self.error: BaseException | None = None
         self.whole: Response | None = None
         self.text: str | None = None
@@ -293,7 +294,7 @@ class Table:
         record = self.fetch(entry.key or "") if self.fetch is not None else None
         if record is None or record.answer.text != entry.text:
             raise StoreError("the store no longer holds this row's response; its text is in the column `answer`")
-        return Response(_request(record.request), record, entry.source or "recorded")
+        return Response(_request(record.request), record, entry.source or "recorded", call=entry.call)
 
     def _part(self, places: Sequence[int]) -> Table:
         entries = Part(self.entries, places)
