@@ -25,7 +25,7 @@ _RUNS_OR_LOADS = {
 _URLS = {"href", "src", "srcset", "action", "formaction", "background", "poster", "data", "xlink:href", "ping", "cite"}
 _OUR_STYLES = re.compile(
     r"border-left:3px solid;padding:\.5em \.9em;margin:\.3em 0|text-align:(left|right|center)"
-    r"|display:grid;grid-template-columns:[\w(),.%-]+;gap:\.6em;align-items:start"
+    r"|min-width:18em|display:grid;grid-template-columns:[\w(),.%-]+;gap:\.6em;align-items:start"
 )
 
 

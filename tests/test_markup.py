@@ -178,3 +178,10 @@ def test_tables_align_as_text_and_escape_as_html():
 
 def test_terminals_get_no_control_characters():
     assert markup.printable("a\x1b]52;c;x\x07b\r\x9bc\td\n") == "a]52;c;xbc\td\n"
+
+
+def test_a_column_of_sentences_is_not_squeezed_into_the_width_of_a_word():
+    table = markup.table_html(["name", "review"], [["a", "short"], ["b", "a sentence that goes on and on " * 3]])
+
+    assert '<th scope="col">name</th><th scope="col" style="min-width:18em">review</th>' in table
+    assert "min-width" not in markup.table_html(["name", "review"], [["a", "short"]])

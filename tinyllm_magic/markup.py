@@ -46,6 +46,7 @@ _TAG_NAMES = (
     "pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr u ul var"
 )
 _ATTRIBUTES = {"a": {"href", "title"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}, "ol": {"start"}, "details": {"open"}}
+_PROSE = 60  # characters
 _DROPPED = {"script", "style", "title", "textarea", "iframe", "noscript", "noembed", "template", "object", "svg", "math"}
 
 
@@ -164,10 +165,11 @@ class Growing:
 
 
 def table_html(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """An accessible table, everything in it escaped; columns of numbers stand right, ``None`` is an empty cell."""
+    """An accessible table, everything in it escaped; columns of numbers stand right, of prose are wide, ``None`` is an empty cell."""
     rows = list(rows)
     kinds = [' class="tlm-num"' if _numeric(column) else "" for column in zip(*rows, strict=True)] or [""] * len(columns)
-    head = "".join(f'<th scope="col"{k}>{escape(c)}</th>' for c, k in zip(columns, kinds, strict=True))
+    wide = [' style="min-width:18em"' if _is_prose(column) else "" for column in zip(*rows, strict=True)] or kinds
+    head = "".join(f'<th scope="col"{k}{w}>{escape(c)}</th>' for c, k, w in zip(columns, kinds, wide, strict=True))
     cells = ("".join(f"<td{k}>{_cell(v)}</td>" for v, k in zip(row, kinds, strict=True)) for row in rows)
     body = "".join(f"<tr>{row}</tr>" for row in cells)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -212,6 +214,11 @@ def _cell(value: object) -> str:
 
 def _shown(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _is_prose(column: Sequence[object]) -> bool:
+    """Whether a column holds sentences, which would else be squeezed into the width of a word."""
+    return any(isinstance(v, str) and len(v) > _PROSE for v in column)
 
 
 def _numeric(column: Sequence[object]) -> bool:
