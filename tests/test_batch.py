@@ -507,7 +507,7 @@ def test_a_map_whose_rows_are_all_put_away_is_as_any_other(said, monkeypatch, mo
     assert not list(far.entries.unsettled())
     assert far.to_dicts() == near.to_dicts()
     assert str(far.tally).rpartition(" · ")[0] == str(near.tally).rpartition(" · ")[0]
-    assert far.sums == near.sums
+    assert far.sums == near.sums == Table(far.entries).sums
     assert grids.rows_bundle(far) == grids.rows_bundle(near)
     assert grids.facts_of(far) == grids.facts_of(near)
     assert [r and r.text for r in far.responses] == [r and r.text for r in near.responses]
@@ -532,6 +532,7 @@ def test_an_interrupt_puts_the_rows_away_that_it_did_not_reach(said, monkeypatch
     table = stopped.value.table
     assert len(table) == 200
     assert len(list(table.entries.unsettled())) == 5
+    assert table.sums == Table(table.entries).sums
     assert table.failed["w"] == [n for n in range(200) if table["answer"][n] is None]
     assert set(map(type, table.failed.errors)) == {NotAsked}
 

@@ -28,7 +28,7 @@ from .pools import Crew, Hired, Pool, answered
 from .rows import Rows, read_rows
 from .sessions import session
 from .spool import Spool
-from .tables import WHOLE, Table, Tally
+from .tables import WHOLE, Sums, Table, Tally
 from .ticker import Ticker
 
 Watch = Callable[[Table], None]
@@ -145,6 +145,12 @@ def watch_of(progress: bool | Watch | None) -> Watch | None:
     return Ticker() if progress else None
 
 
+def _as_they_are(tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
+    """The tasks, where nobody wants to look at them before they are asked."""
+    del count
+    return tasks
+
+
 def _axes(call: LLMCall, models: Iterable[str] | None, grid: Mapping[str, Any]) -> tuple[list[Any], dict[str, list[Any]]]:
     """The models and each parameter's values; a text or a number is one value."""
     axes = {key: list(v) if isinstance(v, Iterable) and not isinstance(v, (str, bytes, Mapping)) else [v] for key, v in grid.items()}
@@ -195,7 +201,7 @@ class Run:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
         _demand_count("workers", workers)
-        self._tasks, self._count, self._kind, self._index = iter(tasks), count, kind, index
+        self._tasks, self._count, self._kind, self._index = iter(getattr(watch, "open", _as_they_are)(tasks, count)), count, kind, index
         self._client, current = session.client(), session.settings()
         self._store = session.store(current)
         self._current = current.over({"cache_file_name": str(self._store.path)}, "the map")  # looked up once, not for each row
@@ -210,7 +216,7 @@ class Run:
         self._missed = False
         self._mode: Mode | None = None
         self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always
-        self._tally = Tally(count)
+        self._tally, self._sums = Tally(count), Sums()
 
     def table(self) -> Table:
         """Answer every row; raises ``Stopped`` at an interrupt, and with ``on_error="raise"`` the first row's error."""
@@ -288,8 +294,7 @@ class Run:
             setattr(entry, name, getattr(earlier, name))
         entry.source, entry.repeats = "recorded", True
         entry.whole = None if earlier.whole is None else replace(earlier.whole, source="recorded")
-        self._tally = self._tally.plus(entry, time.monotonic() - self._began)
-        self._entries.settle(place)
+        self._ended(place)
 
     def _rest(self) -> None:
         """Leave the processor to the workers: they have rows enough waiting, and outcomes can pile up for a moment."""
@@ -325,10 +330,14 @@ class Run:
             entry.take(outcome, whole=whole)
         else:
             entry.take(outcome)
-        self._tally = self._tally.plus(entry, time.monotonic() - self._began)
-        self._entries.settle(place, None if plan is None else plan.request.key)
+        self._ended(place, None if plan is None else plan.request.key)
         if entry.error is not None and self._raises:
             raise entry.error
+
+    def _ended(self, place: int, key: str | None = None) -> None:
+        entry = self._entries[place]
+        self._tally, self._sums = self._tally.plus(entry, time.monotonic() - self._began), self._sums.plus(entry)
+        self._entries.settle(place, key)
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -338,7 +347,9 @@ class Run:
 
     def _so_far(self) -> Table:
         index = None if self._index is None else self._index[: len(self._entries)]
-        return Table(self._entries, replace(self._tally, seconds=time.monotonic() - self._began), self._kind, index, self._fetch)
+        return Table(
+            self._entries, replace(self._tally, seconds=time.monotonic() - self._began), self._kind, index, self._fetch, self._sums
+        )
 
     def _fetch(self, key: str) -> Record | None:
         return self._store.get(key)
@@ -363,13 +374,16 @@ class Run:
                     self._join(twin, place)
         for place, entry in self._entries.unsettled():
             if not entry.answered and entry.error is None:
-                entry.error = NotAsked("stopped before this row was answered")
-                self._entries.settle(place)
+                self._leave(place)
         for task in () if self._count is None else self._tasks:
-            place = self._entries.append(task.row, task.call)
-            self._entries[place].error = NotAsked("stopped before this row was answered")
-            self._entries.settle(place)
+            self._leave(self._entries.append(task.row, task.call))
         return self._finished()
+
+    def _leave(self, place: int) -> None:
+        entry = self._entries[place]
+        entry.error = NotAsked("stopped before this row was answered")
+        self._sums = self._sums.plus(entry)
+        self._entries.settle(place)
 
     def _stopped(self) -> Stopped:
         table = self._halt()

@@ -198,12 +198,13 @@ def grid_bundle(cards: Sequence[Card], *, title: str = "", articles: Sequence[st
     return pack(style() + page, "\n".join(filter(None, (markup.printable(title), text.rstrip("\n")))))
 
 
-def progress_bundle(message: str, done: int, total: int) -> Bundle:
-    """How far something has come; ``total`` 0 is unknown."""
+def progress_bundle(message: str, done: int, total: int, note: str = "") -> Bundle:
+    """How far something has come; ``total`` 0 is unknown. ``note`` is a second line."""
     share = f" {done / total:.0%}" if total else ""
     bar = f'<progress max="{total}" value="{min(done, total)}"></progress>' if total else ""
-    page = f'<div class="tlm {QUIET}" style="{SKELETON}"><label>{escape(message)} {bar}{share}</label></div>'
-    return pack(style() + page, markup.printable(f"{message}{share}"))
+    below = f'<p class="tlm-note">{escape(note)}</p>' if note else ""
+    page = f'<div class="tlm {QUIET}" style="{SKELETON}"><label>{escape(message)} {bar}{share}</label>{below}</div>'
+    return pack(style() + page, markup.printable(f"{message}{share}" + (f"\n{note}" if note else "")))
 
 
 @dataclass(frozen=True)

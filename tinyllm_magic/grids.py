@@ -62,9 +62,9 @@ def facts_of(table: Table) -> dict[str, Any]:
     return {"version": 1, "table": {"kind": table.kind, "rows": len(table), "failed": table.sums.failed, "keys": keys}}
 
 
-def tally_bundle(tally: Tally) -> Bundle:
-    """How far a map has come."""
-    return progress_bundle(" · ".join(tally.facts), tally.done, tally.total or 0)
+def tally_bundle(tally: Tally, note: str = "") -> Bundle:
+    """How far a map has come, and below it what there was to do."""
+    return progress_bundle(" · ".join(tally.facts), tally.done, tally.total or 0, note)
 
 
 def compared_bundle(table: Table) -> Bundle:

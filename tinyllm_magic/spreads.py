@@ -1,30 +1,27 @@
 """A cell's options in, a table of many answers out, shown in one output that fills as they come.
 
-Knows which of a cell's options spread it over rows, models and parameters, and what a dry run of them tells.
-Does not know how rows are answered, how a table is drawn, or how a line is parsed.
+Knows which of a cell's options spread it over rows, models and parameters, and what is shown before, on the way and at the end.
+Does not know how rows are answered or estimated, how a table is drawn, or how a line is parsed.
 """
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from . import display, grids, models
+from . import display, grids
 from .batch import Run, Task, Watch, combinations, row_tasks
 from .call import LLMCall
-from .errors import OptionError, TinyLLMError
-from .messages import Message
+from .errors import OptionError
+from .estimates import Estimate, outlook
 from .options import Options
 from .rows import Rows, read_rows
 from .sessions import session
-from .tables import Table
+from .tables import Table, Tally
 from .ticker import Ticker
 
 QUICK = 0.5  # seconds; what is over sooner needs no progress
-_COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are taken to be like them
 
 
 def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
@@ -71,20 +68,31 @@ class Screen:
     def __init__(self, *, ends_with_table: bool) -> None:
         self._ends_with_table = ends_with_table
         self._handle: Any = None
+        self._outlook = ""
+
+    def open(self, tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
+        """Show what is going to be asked, where that is much; the same tasks come back."""
+        self._outlook, tasks = outlook(tasks, count)
+        if self._outlook and self._ends_with_table:
+            self._progress(Tally(count))
+        return tasks
 
     def __call__(self, table: Table) -> None:
         """Show a state on the way; what is over at once shows no more than its end."""
         if table.kind == "compare" and self._ends_with_table:
             self._put(grids.compared_bundle(table), grids.facts_of(table))
         elif table.tally.seconds > QUICK:
-            self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})
+            self._progress(table.tally)
 
     def close(self, table: Table) -> None:
         """Show the end: the table where it belongs to the cell, else the line that sums it up."""
         if self._ends_with_table:
             self._put(*table_bundle(table))
         elif self._handle is not None:
-            self._put(grids.tally_bundle(table.tally), {"version": 1, "about": "progress"})
+            self._progress(table.tally)
+
+    def _progress(self, tally: Tally) -> None:
+        self._put(grids.tally_bundle(tally, self._outlook), {"version": 1, "about": "progress"})
 
     def _put(self, data: display.Bundle, facts: dict[str, Any]) -> None:
         self._handle = display.put(self._handle, data, {display.NAMESPACE: facts})
@@ -96,6 +104,13 @@ class Written(Ticker):
     def __init__(self, *, ends_with_table: bool) -> None:
         super().__init__(sys.stdout if ends_with_table else None)
         self._ends_with_table = ends_with_table
+
+    def open(self, tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
+        """Write what is going to be asked, where that is much; the same tasks come back."""
+        line, tasks = outlook(tasks, count)
+        if line:
+            (self._out or sys.stderr).write(f"{line}\n")
+        return tasks
 
     def __call__(self, table: Table) -> None:
         """Show a state on the way."""
@@ -122,77 +137,3 @@ def watcher(shell: Any) -> Watch:
 def table_bundle(table: Table) -> tuple[display.Bundle, dict[str, Any]]:
     """How a table shows itself: data, and the facts for its metadata."""
     return grids.rows_bundle(table), grids.answers_of(table) if table.kind == "compare" else grids.facts_of(table)
-
-
-@dataclass
-class Estimate:
-    """What tasks would take: rows, how many are recorded, fail to render or ask the same, tokens and cost of the others.
-
-    ``cost`` is US dollars at most; ``None`` where a price is unknown. Tokens are counted for the first rows.
-    """
-
-    rows: int = 0
-    recorded: int = 0
-    failed: int = 0
-    doubled: int = 0
-    live: int = 0
-    counted: int = 0
-    tokens: int = 0
-    cost: float | None = 0.0
-    first_error: str = ""
-    example: str = ""
-    seen: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, tasks: Iterable[Task]) -> Estimate:
-        """Look at every task; nothing is sent."""
-        estimate, current = cls(), session.settings()
-        for task in tasks:
-            estimate.rows += 1
-            try:
-                _, plan = task.call.plan(task.variables, current=current)
-            except TinyLLMError as error:
-                estimate.failed += 1
-                estimate.first_error = estimate.first_error or f"{type(error).__name__}: {error.message}"
-                continue
-            estimate.example = estimate.example or _told(plan.request.messages)
-            if plan.request.key in estimate.seen:
-                estimate.doubled += 1
-            elif session.is_recorded(plan):
-                estimate.recorded += 1
-            else:
-                estimate._count(plan)
-            estimate.seen.add(plan.request.key)
-        return estimate
-
-    def _count(self, plan: Any) -> None:
-        self.live += 1
-        if self.counted >= _COUNTED:
-            return
-        self.counted += 1
-        self.tokens += int(session.count(plan.request.messages, plan.route.name or plan.request.model))
-        most = models.most_expensive(plan.request, plan.route)
-        self.cost = None if most is None or self.cost is None else self.cost + most
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The estimate in words, for a table."""
-        ledger = session.ledger
-        scale = self.live / self.counted if self.counted else 1.0
-        about = "≈ " if scale > 1 else ""
-        share = f" ({self.recorded / self.rows:.0%})" if self.rows else ""
-        cost = None if self.cost is None else display.money(self.cost * scale, "≈ at most ") if self.cost else None
-        return {
-            "rows": f"{self.rows:,}",
-            "recorded: answered without a call": f"{self.recorded:,}{share}",
-            "asked once for several rows": f"{self.doubled:,}" if self.doubled else None,
-            "cannot be rendered": f"{self.failed:,}, the first: {self.first_error}" if self.failed else None,
-            "live calls": f"{self.live:,}",
-            "prompt tokens of live calls": f"{about}{int(self.tokens * scale):,}" if self.live else None,
-            "cost of live calls": cost if self.cost is not None else "unknown",
-            "budget": f"{display.money(ledger.budget)}, {display.money(ledger.spent)} spent" if ledger.budget is not None else None,
-        }
-
-
-def _told(messages: Iterable[Message]) -> str:
-    return "\n".join(f"[{m.role}]\n{m.text}" for m in itertools.islice(messages, 10))

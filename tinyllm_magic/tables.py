@@ -174,6 +174,7 @@ class Table:
     kind: str = "map"
     index: Any = None
     fetch: Callable[[str], Record | None] | None = None
+    known: Sums | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -184,7 +185,7 @@ class Table:
     @cached_property
     def sums(self) -> Sums:
         """What the rows come to."""
-        return functools.reduce(Sums.plus, self.entries, Sums())
+        return self.known or functools.reduce(Sums.plus, self.entries, Sums())
 
     @cached_property
     def _kept(self) -> dict[str, str]:

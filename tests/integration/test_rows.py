@@ -11,9 +11,13 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import nbformat
 import pytest
+from fakeserver import Turn
 from IPython.utils.capture import capture_output
 
-from tinyllm_magic import LLMCall, Store, errors, map_rows, override, session
+from tinyllm_magic import LLMCall, Store, display, errors, map_rows, override, session
+from tinyllm_magic.batch import row_tasks
+from tinyllm_magic.estimates import outlook
+from tinyllm_magic.rows import read_rows
 
 CALL = LLMCall(None, "Number {{ n }}", model="gpt-4o-mini")
 
@@ -295,6 +299,74 @@ def test_an_interrupted_cell_leaves_the_finished_rows_in_its_variable(run, shell
 
     assert isinstance(done.result.error_in_exec, errors.Stopped)
     assert len(shell.user_ns["some"]) == 1
+
+
+@pytest.fixture
+def puts(monkeypatch):
+    """What is put into outputs, each with how many calls had been made by then."""
+    seen, plain = [], display.put
+
+    def put(handle, data, facts):
+        seen.append((data["text/plain"], data["text/html"], len(session.history)))
+        return plain(handle, data, facts)
+
+    monkeypatch.setattr(display, "put", put)
+    return seen
+
+
+def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, start, puts, monkeypatch):
+    monkeypatch.setenv("TINYLLM_API_TYPE", "openai")
+    start(*[Turn(text=str(n)) for n in range(10)], *[Turn(delay=0.05)] * 30)
+    map_rows(LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10), numbers(10), progress=False)
+
+    run("%%llm --map [{'n':n}for(n)in(range(40))] -m gpt-4o-mini --max-tokens 10 --workers 2\nSay {{ n }}")
+
+    text, html, asked = puts[0]
+    assert asked == 10
+    assert "40 rows · 25% recorded · 30 to be asked · ≈ 300 prompt tokens · ≈ at most $0.0002" in text
+    assert "30 to be asked" in html
+    assert "30 to be asked" in puts[1][0]  # beside the progress, as long as there is any
+    assert "to be asked" not in puts[-1][0]
+
+
+@pytest.mark.parametrize(("count", "mode"), [(10, "auto"), (40, "replay")])
+def test_what_asks_little_or_nothing_is_not_announced(run, start, puts, count, mode):
+    start()
+
+    run(f"%%llm --map [{{'n':n}}for(n)in(range({count}))] -m gpt-4o-mini --mode {mode}\nSay {{{{ n }}}}")
+
+    assert not any("to be asked" in text for text, _, _ in puts)
+
+
+def test_what_is_recorded_is_not_announced(run, puts):
+    again = "%%llm --map [{'n':n}for(n)in(range(40))]\nSay {{ n }}"
+    run(again)
+    puts.clear()
+
+    run(again)
+
+    assert not any("to be asked" in text for text, _, _ in puts)
+
+
+def test_an_outlook_of_many_rows_reads_the_first_and_leaves_all():
+    call = LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10)
+    read = []
+    with override(api_type="openai"):
+        words, tasks = outlook(row_tasks(call, read_rows([{"n": n} for n in range(5000)])), 5000)
+        read = [task.row["n"] for task in tasks]
+
+    assert words.startswith("5,000 rows · ≈ 5,000 to be asked · ≈ 50,000 prompt tokens · ≈ at most $")
+    assert read == list(range(5000))
+
+
+def test_rows_that_nobody_has_counted_are_not_read_ahead():
+    taken = []
+    rows = read_rows({"n": taken.append(n) or n} for n in range(100))
+
+    words, tasks = outlook(row_tasks(CALL, rows), rows.count)
+
+    assert (words, taken) == ("", [])
+    assert len(list(tasks)) == 100
 
 
 def test_a_budget_shows_a_preview_first(run, start):
