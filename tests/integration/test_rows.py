@@ -302,21 +302,20 @@ def test_an_interrupted_cell_leaves_the_finished_rows_in_its_variable(run, shell
 
 
 @pytest.fixture
-def puts(monkeypatch):
-    """What is put into outputs, each with how many calls had been made by then."""
-    seen, plain = [], display.put
+def puts(monkeypatch, start):
+    """What is put into outputs, each with how many requests the server had had by then."""
+    seen, plain, server = [], display.put, start(*[Turn(delay=0.05)] * 100)
 
     def put(handle, data, facts):
-        seen.append((data["text/plain"], data["text/html"], len(session.history)))
+        seen.append((data["text/plain"], data["text/html"], server.n))
         return plain(handle, data, facts)
 
     monkeypatch.setattr(display, "put", put)
     return seen
 
 
-def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, start, puts, monkeypatch):
+def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, puts, monkeypatch):
     monkeypatch.setenv("TINYLLM_API_TYPE", "openai")
-    start(*[Turn(text=str(n)) for n in range(10)], *[Turn(delay=0.05)] * 30)
     map_rows(LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10), numbers(10), progress=False)
 
     run("%%llm --map [{'n':n}for(n)in(range(40))] -m gpt-4o-mini --max-tokens 10 --workers 2\nSay {{ n }}")
@@ -330,9 +329,7 @@ def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, start, pu
 
 
 @pytest.mark.parametrize(("count", "mode"), [(10, "auto"), (40, "replay")])
-def test_what_asks_little_or_nothing_is_not_announced(run, start, puts, count, mode):
-    start()
-
+def test_what_asks_little_or_nothing_is_not_announced(run, puts, count, mode):
     run(f"%%llm --map [{{'n':n}}for(n)in(range({count}))] -m gpt-4o-mini --mode {mode}\nSay {{{{ n }}}}")
 
     assert not any("to be asked" in text for text, _, _ in puts)
