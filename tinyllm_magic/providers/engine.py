@@ -186,7 +186,11 @@ def _serve(path: str, window: int, key: str, verbosity: int) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.n_ctx, params.n_parallel, params.cache_ram_mib = window, 1, 0
-    params.hostnames, params.port, params.api_keys, params.ui = ["127.0.0.1"], 0, [key], False
+    if hasattr(params, "hostnames"):
+        params.hostnames = ["127.0.0.1"]
+    else:  # until 2026.9
+        params.hostname = "127.0.0.1"
+    params.port, params.api_keys, params.ui = 0, [key], False
     params.verbosity = verbosity
     params.n_batch = params.n_ubatch = 64  # between batches a closed connection is noticed; larger ones read prompts no faster on a CPU
     # threads that wait for each other spin: on as many as there are cores, any other program's load makes them crawl
