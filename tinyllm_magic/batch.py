@@ -20,7 +20,7 @@ from typing import Any
 
 from .answers import Record, Response
 from .cache import Mode
-from .call import LLMCall
+from .call import LLMCall, Planner
 from .clients import OpenAIClient
 from .errors import ConfigError, NotAsked, OptionError, PromptError, ReplayMiss, Stopped, TinyLLMError
 from .plans import Plan
@@ -202,9 +202,9 @@ class Run:
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
         _demand_count("workers", workers)
         self._tasks, self._count, self._kind, self._index = iter(getattr(watch, "open", _as_they_are)(tasks, count)), count, kind, index
-        self._client, current = session.client(), session.settings()
+        current = session.settings()
         self._store = session.store(current)
-        self._current = current.over({"cache_file_name": str(self._store.path)}, "the map")  # looked up once, not for each row
+        self._planner = Planner(current.over({"cache_file_name": str(self._store.path)}, "the map"))  # looked up once, not for each row
         self._pool: Pool = Crew(workers) if executor is None else Hired(executor)
         self._window = max(workers * WINDOW, count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._raises, self._watch = on_error == "raise", watch
@@ -212,7 +212,6 @@ class Run:
         self._entries = Spool(held=held, whole=WHOLE)
         self._calls: dict[int, Plan] = {}
         self._twins: dict[int, list[int]] = {}
-        self._last: tuple[LLMCall | None, Any, Any] = (None, None, None)
         self._missed = False
         self._mode: Mode | None = None
         self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always
@@ -245,7 +244,7 @@ class Run:
     def _begin(self, task: Task) -> None:
         place = self._entries.append(task.row, task.call)
         try:
-            client, plan = self._planned(task)
+            client, plan = self._planner.plan(task.call, task.variables)
         except TinyLLMError as error:
             if place == 0 and isinstance(error, self._fatal):
                 raise  # the call itself is wrong, and so would be every row
@@ -260,15 +259,6 @@ class Run:
         else:
             self._calls[place] = plan
             self._pool.submit(place, client, plan)
-
-    def _planned(self, task: Task) -> tuple[OpenAIClient, Plan]:
-        """The plan of a row; of a call's first row all stays but the messages."""
-        call, client, plan = self._last
-        if call is task.call:
-            return client, call.replan(plan, task.variables)
-        client, plan = task.call.plan(task.variables, client=self._client, current=self._current)
-        self._last = task.call, client, plan
-        return client, plan
 
     def _known(self, client: OpenAIClient, plan: Plan) -> Response | BaseException:
         """The recorded answer; in strict replay only the first miss is explained, for that takes a search."""

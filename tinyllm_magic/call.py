@@ -14,7 +14,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from .answers import Response
 from .clients import OpenAIClient
@@ -222,6 +222,24 @@ class LLMCall:
         parts += [short(t) for t in (self.system_template_name, self.user_template_name) if t is not None]
         output = f", model_output={short(str(self.model_output))}" if self.model_output is not None else ""
         return f"LLMCall({', '.join(parts)}, model_params={_SHORT.repr(self.model_params)}, messages={len(self.messages)}{output})"
+
+
+class Planner:
+    """Plans calls of many rows under the same settings: what a call's rows have in common is looked up with the first of them."""
+
+    def __init__(self, current: Settings) -> None:
+        self._client, self._current = session.client(), current
+        self._call: LLMCall | None = None
+        self._known: tuple[OpenAIClient, Plan] | None = None
+
+    def plan(self, call: LLMCall, variables: Mapping[str, Any]) -> tuple[OpenAIClient, Plan]:
+        """As ``LLMCall.plan``."""
+        if self._known is not None and call is self._call:
+            client, plan = self._known
+            return client, call.replan(plan, variables)
+        known = self._known = call.plan(variables, client=self._client, current=self._current)
+        self._call = call
+        return known
 
 
 def call_llm(

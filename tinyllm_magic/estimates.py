@@ -14,6 +14,7 @@ from typing import Any
 from . import display, models
 from .batch import Task
 from .cache import Mode
+from .call import Planner
 from .errors import TinyLLMError
 from .messages import Message
 from .plans import Plan
@@ -48,11 +49,11 @@ class Estimate:
     @classmethod
     def of(cls, tasks: Iterable[Task], *, counted: int = _COUNTED, free: bool = True) -> Estimate:
         """Look at every task; nothing is sent. The tokens of ``counted`` are counted, of models without a price if ``free``."""
-        estimate, current = cls(), session.settings()
+        estimate, planner = cls(), Planner(session.settings())
         for task in tasks:
             estimate.rows += 1
             try:
-                _, plan = task.call.plan(task.variables, current=current)
+                _, plan = planner.plan(task.call, task.variables)
             except TinyLLMError as error:
                 estimate.failed += 1
                 estimate.first_error = estimate.first_error or f"{type(error).__name__}: {error.message}"
