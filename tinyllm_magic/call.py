@@ -14,7 +14,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .answers import Response
 from .clients import OpenAIClient
