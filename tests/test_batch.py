@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tinyllm_magic import LLMCall, OpenAIClient, compare, grids, map_rows, override, register_client, session
+from tinyllm_magic.batch import Run
 from tinyllm_magic.errors import (
     BudgetError,
     MissingExtraError,
@@ -24,10 +25,13 @@ from tinyllm_magic.errors import (
     Stopped,
     UndefinedError,
 )
+from tinyllm_magic.estimates import outlook
 from tinyllm_magic.pacing import Pacer
 from tinyllm_magic.relays import Policy
-from tinyllm_magic.rows import read_rows
+from tinyllm_magic.rows import Rows, read_rows
+from tinyllm_magic.store import Store
 from tinyllm_magic.tables import Entry, Table, Tally
+from tinyllm_magic.tasks import row_tasks
 from tinyllm_magic.ticker import Ticker
 
 
@@ -514,6 +518,78 @@ def test_a_map_whose_rows_are_all_put_away_is_as_any_other(said, monkeypatch, mo
     assert far[99].call.user_template_name == near[99].call.user_template_name == "Say {{ w }}"
     said.say = lambda text: f"<{text}>"
     assert map_rows(CALL, far.failed, mode="off")["answer"] == ["<Say 7>"] * 3
+
+
+def test_an_interrupt_while_records_are_written_loses_no_answer(said, monkeypatch):
+    plain, times = Store.flush, []
+
+    def flush(self, *, wait=True):
+        times.append(1)
+        if len(times) == 3:
+            raise KeyboardInterrupt
+        return plain(self, wait=wait)
+
+    monkeypatch.setattr(Store, "flush", flush)
+    with pytest.raises(Stopped) as stopped:
+        map_rows(CALL, [{"w": n} for n in range(100)], workers=2)
+    for thread in threading.enumerate():
+        if thread.name.startswith("tinyllm-row"):
+            thread.join(5)
+    asked = list(said.asked)
+    said.asked.clear()
+
+    assert stopped.value.table.sums.calls == len(stopped.value.table) - len(stopped.value.table.failed) > 0
+    assert not map_rows(CALL, [{"w": n} for n in range(100)]).failed
+    assert set(asked) & set(said.asked) == set()
+
+
+def test_a_clients_own_store_has_every_row_and_is_asked(tmp_path):
+    path = tmp_path / "own.llm.jsonl"
+    own = Said()
+    own._cache_file_name = str(path)
+    register_client("own", own)
+    with override(api_type="own", mode="auto"):
+        map_rows(CALL, [{"w": n} for n in range(40)])
+        assert len(Store(path)) == 40
+        again = map_rows(CALL, [{"w": n} for n in range(-1, 40)], mode="replay")
+
+    assert [type(e) for e in again.errors] == [ReplayMiss, *[type(None)] * 40]
+
+
+def test_rows_are_rendered_once_though_an_outlook_is_given(said):
+    class Looks:
+        def open(self, tasks, count, planner):
+            words, tasks = outlook(tasks, count, planner)
+            assert "30 to be asked" in words
+            return tasks
+
+        def __call__(self, table):
+            """Nothing to show."""
+
+    table = map_rows(LLMCall(None, "Say {{ w|join }}"), [{"w": iter(f"{n}ab")} for n in range(30)], progress=Looks())
+
+    assert table["answer"] == [f"<Say {n}ab>" for n in range(30)]
+
+
+class _Breaks(list):
+    def __iter__(self):
+        yield from super().__iter__()
+        raise OSError("the file has ended")
+
+
+def test_rows_that_break_off_under_an_outlook_keep_the_answers_before(said):
+    class Looks:
+        def open(self, tasks, count, planner):
+            return outlook(tasks, count, planner)[1]
+
+        def __call__(self, table):
+            """Nothing to show."""
+
+    rows = Rows(iter(_Breaks({"w": n} for n in range(30))), 40)
+    with pytest.raises(OSError, match="the file has ended"):
+        Run(row_tasks(CALL, rows), rows.count, watch=Looks()).table()
+
+    assert len(session.last_table) == 30
 
 
 def test_an_interrupt_puts_the_rows_away_that_it_did_not_reach(said, monkeypatch):

@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -543,6 +544,77 @@ def test_64_threads_that_need_not_wait_lose_and_double_nothing(store):
     assert len(store.path.read_bytes().splitlines()) == 1 + 64 * 20
     assert len(Store(store.path)) == 64 * 20
     assert store.check() == []
+
+
+def test_an_interrupted_write_leaves_what_waits_to_the_next(store, monkeypatch):
+    filled(store, "first")
+    records, plain = [make(f"later {n}") for n in range(3)], store._appends._write
+
+    def interrupted(lines):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store._appends, "_write", interrupted)
+    store.append(records[0], wait=False)
+    with pytest.raises(KeyboardInterrupt):
+        store.append(records[1])
+    monkeypatch.setattr(store._appends, "_write", plain)
+
+    assert store.is_changed
+    assert store.append(records[2])  # the lock is free
+    assert [Store(store.path).get(r.key) for r in records] == records
+
+
+def test_interrupts_at_any_moment_leave_the_store_usable(tmp_path):
+    """A signal while the lock is being taken once left it held for ever."""
+    code = """
+        import itertools, signal, sys, threading
+        from tinyllm_magic.appends import Appends
+        appends, n, stops = Appends(lambda lines: None), itertools.count(), 0
+        busy = [threading.Thread(target=lambda: [appends.flush() for _ in range(10**9)], daemon=True) for _ in range(4)]
+        for thread in busy:
+            thread.start()
+        def alarm(*_):
+            raise KeyboardInterrupt
+        signal.signal(signal.SIGALRM, alarm)
+        while stops < 200:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00001 * (stops % 50))
+                while True:
+                    appends.waiting[str(next(n))] = b"x"
+                    appends.flush()
+            except KeyboardInterrupt:
+                stops += 1
+        print("usable")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "usable\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_writes_with_locks_of_its_own(tmp_path):
+    code = """
+        import os, sys, threading
+        from tinyllm_magic import session
+        sys.path.insert(0, sys.argv[2])
+        from test_cache import make
+        store = session.store_at(__import__("pathlib").Path(sys.argv[1]))
+        store.append(make("before"))
+        held = threading.Thread(target=lambda: (store._guard.acquire(), threading.Event().wait(5)), daemon=True)
+        held.start()
+        while store._guard.acquire(blocking=False):
+            store._guard.release()
+        if os.fork() == 0:
+            os._exit(not store.append(make("in the child")))
+        print(os.wait()[1], flush=True)
+        os._exit(0)
+    """
+    path = tmp_path / "forked.jsonl"
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code), path, Path(__file__).parent]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stdout == "0\n", done.stderr
+    assert len(Store(path)) == 2
 
 
 def test_records_that_cannot_be_written_warn_once_and_are_not_kept_waiting(tmp_path):

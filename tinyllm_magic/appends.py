@@ -37,12 +37,10 @@ class Appends:
 
         With ``wait=False`` it returns at once where another thread is writing: what waits is due again after that.
         """
-        if not self._writing.acquire(blocking=wait):
+        if not wait and self._writing.locked():
             return
-        try:
+        with self._writing:  # and no acquire() of our own: an interrupt between that and its try would leave the lock held
             self._write_all()
-        finally:
-            self._writing.release()
 
     def _write_all(self) -> None:
         lines = self.waiting.copy()
@@ -51,7 +49,12 @@ class Appends:
         self._written = time.monotonic()
         try:
             self._write(lines)
-        finally:  # what cannot be written is not tried again with the next line
-            for key, line in lines.items():
-                if self.waiting.get(key) is line:
-                    del self.waiting[key]
+        except Exception:
+            self._forget(lines)  # what cannot be written is not tried again with the next line
+            raise
+        self._forget(lines)  # but an interrupt leaves them waiting: to be written twice does no harm
+
+    def _forget(self, lines: Mapping[str, bytes]) -> None:
+        for key, line in lines.items():
+            if self.waiting.get(key) is line:
+                del self.waiting[key]

@@ -10,11 +10,11 @@ others are answered by it, as ``recorded``. What the store knows is answered wit
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -25,25 +25,18 @@ from .clients import OpenAIClient
 from .errors import ConfigError, NotAsked, OptionError, PromptError, ReplayMiss, Stopped, TinyLLMError
 from .plans import Plan
 from .pools import Crew, Hired, Pool, answered
-from .rows import Rows, read_rows
+from .rows import read_rows
 from .sessions import session
 from .spool import Spool
+from .store import Store
 from .tables import WHOLE, Sums, Table, Tally
+from .tasks import Task, combinations, demand_call, demand_count, planned, row_tasks
 from .ticker import Ticker
 
 Watch = Callable[[Table], None]
 WINDOW = 4  # rows for each worker that are rendered and wait
 REST = 0.01  # seconds; each outcome on its own would wake this thread, which costs the workers' time
 TICK = 0.25  # seconds between two looks at how far it has come
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row to be answered: what the table shows of it, and the call with its variables."""
-
-    row: Mapping[str, Any]
-    call: LLMCall
-    variables: Mapping[str, Any]
 
 
 def map_rows(
@@ -68,7 +61,7 @@ def map_rows(
     that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing.
     Raises ``OptionError`` and ``ConfigError`` where the call itself is wrong.
     """
-    _demand_call(call)
+    demand_call(call)
     found = read_rows(rows)
     tasks = row_tasks(call if mode is None else call.varied(mode=mode), found)
     run = Run(
@@ -104,38 +97,6 @@ def compare(
     return Run(tasks, len(tasks), workers=workers, watch=watch_of(progress), kind="compare").table()
 
 
-def combinations(
-    call: LLMCall,
-    *,
-    models: Iterable[str] | None = None,
-    grid: Mapping[str, Iterable[Any]] | None = None,
-    variables: Mapping[str, Any] | None = None,
-    samples: int = 1,
-    mode: str | None = None,
-) -> Iterator[Task]:
-    """The tasks of ``compare``; raises ``OptionError`` where there is nothing to compare."""
-    _demand_call(call)
-    _demand_count("samples", samples)
-    names, axes = _axes(call, models, grid or {})
-    if samples > 1 and "sample" in axes:
-        raise OptionError("sample is an axis of the grid already", option="sample", hint="Leave out -n (samples=), or the axis.")
-    given = {} if mode is None else {"mode": mode}
-    for name in names:
-        route = session.route(name, session.settings())
-        for values in itertools.product(*axes.values()):
-            for sample in range(samples):
-                chosen = dict(zip(axes, values, strict=True))
-                row = {"model": name or route.name or route.model, **chosen, **({"sample": sample} if samples > 1 else {})}
-                params = {**given, **chosen, **({"model": name} if name else {}), **({"sample": sample} if samples > 1 else {})}
-                yield Task(row, call.varied(**params), variables or {})
-
-
-def row_tasks(call: LLMCall, rows: Rows) -> Iterator[Task]:
-    """The tasks of ``map_rows``; raises ``PromptError`` for a template that can be rendered for no row."""
-    call.templates()
-    return (Task(row, call, _variables(call, row)) for row in rows.items)
-
-
 def watch_of(progress: bool | Watch | None) -> Watch | None:
     """Who is told how far a map has come."""
     if callable(progress):
@@ -143,43 +104,6 @@ def watch_of(progress: bool | Watch | None) -> Watch | None:
     if progress is None:
         return session.watch() if session.watch is not None else None
     return Ticker() if progress else None
-
-
-def _as_they_are(tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
-    """The tasks, where nobody wants to look at them before they are asked."""
-    del count
-    return tasks
-
-
-def _axes(call: LLMCall, models: Iterable[str] | None, grid: Mapping[str, Any]) -> tuple[list[Any], dict[str, list[Any]]]:
-    """The models and each parameter's values; a text or a number is one value."""
-    axes = {key: list(v) if isinstance(v, Iterable) and not isinstance(v, (str, bytes, Mapping)) else [v] for key, v in grid.items()}
-    if models is not None and "model" in axes:
-        hint = "Name all models in one place: --compare M1,M2 (models=)."
-        raise OptionError("model is an axis of the grid already", option="model", hint=hint)
-    own = axes.pop("model", [call.model_params.get("model")])
-    names = own if models is None else [models] if isinstance(models, str) else list(models)
-    empty = [key for key, choices in {"models": names, **axes}.items() if not choices]
-    if empty:
-        raise OptionError(f"{empty[0]} has no values to compare", option=empty[0])
-    return names, axes
-
-
-def _demand_call(call: Any) -> None:
-    """Raise ``OptionError`` (a ``TypeError``) for what is no ``LLMCall``."""
-    if not isinstance(call, LLMCall):
-        hint = 'Make one of the prompt: LLMCall("You are brief.", "Translate {{ text }}.").'
-        raise OptionError(f"the call is an LLMCall, not {type(call).__name__}", option="call", hint=hint)
-
-
-def _demand_count(name: str, value: Any) -> None:
-    """Raise ``OptionError`` (a ``TypeError``) for what is no whole number above 0."""
-    if not isinstance(value, int) or value < 1:
-        raise OptionError(f"{name}={value!r} is not a whole number above 0", option=name)
-
-
-def _variables(call: LLMCall, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    return row if "row" in row or "row" in call.namespace else {"row": row, **row}
 
 
 class Run:
@@ -200,11 +124,12 @@ class Run:
     ) -> None:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
-        _demand_count("workers", workers)
-        self._tasks, self._count, self._kind, self._index = iter(getattr(watch, "open", _as_they_are)(tasks, count)), count, kind, index
+        demand_count("workers", workers)
+        self._tasks, self._count, self._kind, self._index = iter(tasks), count, kind, index
         current = session.settings()
-        self._store = session.store(current)
-        self._planner = Planner(current.over({"cache_file_name": str(self._store.path)}, "the map"))  # looked up once, not for each row
+        path = session.store(current).path
+        self._stores: dict[Path, Store] = {}
+        self._planner = Planner(current.over({"cache_file_name": str(path)}, "the map"))  # looked up once, not for each row
         self._pool: Pool = Crew(workers) if executor is None else Hired(executor)
         self._window = max(workers * WINDOW, count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._raises, self._watch = on_error == "raise", watch
@@ -219,15 +144,12 @@ class Run:
 
     def table(self) -> Table:
         """Answer every row; raises ``Stopped`` at an interrupt, and with ``on_error="raise"`` the first row's error."""
+        look = getattr(self._watch, "open", None)
+        if look is not None:  # an interrupt meanwhile is one before anything was begun
+            self._tasks = iter(look(self._tasks, self._count, self._planner))
+        self._began = self._seen = time.monotonic()
         try:
-            for task in self._tasks:
-                self._begin(task)
-                while len(self._calls) >= self._window:
-                    self._rest()
-                    self._land()
-                self._tell()
-            while self._calls:
-                self._land()
+            return self._answered()
         except KeyboardInterrupt:
             raise self._stopped() from None
         except BaseException as error:
@@ -237,6 +159,16 @@ class Run:
             if isinstance(error, TinyLLMError):
                 error.table = session.last_table  # type: ignore[attr-defined]  # evidence, as every error of ours keeps some
             raise
+
+    def _answered(self) -> Table:
+        for task in self._tasks:
+            self._begin(task)
+            while len(self._calls) >= self._window:
+                self._rest()
+                self._land()
+            self._tell()
+        while self._calls:
+            self._land()
         self._pool.stop()
         self._tally = replace(self._tally, total=len(self._entries), seconds=time.monotonic() - self._began)
         return self._finished()
@@ -244,7 +176,7 @@ class Run:
     def _begin(self, task: Task) -> None:
         place = self._entries.append(task.row, task.call)
         try:
-            client, plan = self._planner.plan(task.call, task.variables)
+            client, plan = planned(task, self._planner)
         except TinyLLMError as error:
             if place == 0 and isinstance(error, self._fatal):
                 raise  # the call itself is wrong, and so would be every row
@@ -254,7 +186,7 @@ class Run:
         first = self._entries.first(plan.request.key, place)
         if first != place:
             self._join(place, first)
-        elif plan.mode is Mode.REPLAY or (plan.mode is Mode.AUTO and plan.request.key in self._store):
+        elif plan.mode is Mode.REPLAY or (plan.mode is Mode.AUTO and self._is_recorded(plan)):
             self._end(place, self._known(client, plan), plan)
         else:
             self._calls[place] = plan
@@ -262,11 +194,22 @@ class Run:
 
     def _known(self, client: OpenAIClient, plan: Plan) -> Response | BaseException:
         """The recorded answer; in strict replay only the first miss is explained, for that takes a search."""
-        if self._missed and plan.request.key not in self._store:
-            return ReplayMiss("no recorded answer for this row either", request=plan.request, path=str(self._store.path))
+        if self._missed and not self._is_recorded(plan):
+            return ReplayMiss("no recorded answer for this row either", request=plan.request, path=str(plan.store or ""))
         outcome = answered(client, plan)
         self._missed = self._missed or isinstance(outcome, ReplayMiss)
         return outcome
+
+    def _is_recorded(self, plan: Plan) -> bool:
+        """Whether the store of a plan, which may be a client's own, knows the answer."""
+        if plan.store is None:
+            return False
+        store = self._stores.get(plan.store) or self._stores.setdefault(plan.store, session.store_at(plan.store))
+        return plan.request.key in store
+
+    def _flush(self) -> None:
+        for store in self._stores.values():
+            store.flush()
 
     def _join(self, place: int, first: int) -> None:
         """Let a row that asks the same as an earlier one have its answer."""
@@ -282,9 +225,9 @@ class Run:
         entry, earlier = self._entries[place], self._entries[first]
         for name in ("text", "cost", "key", "tokens", "waited"):
             setattr(entry, name, getattr(earlier, name))
-        entry.source, entry.repeats = "recorded", True
+        entry.source = "recorded"
         entry.whole = None if earlier.whole is None else replace(earlier.whole, source="recorded")
-        self._ended(place)
+        self._ended(place, repeats=True)
 
     def _rest(self) -> None:
         """Leave the processor to the workers: they have rows enough waiting, and outcomes can pile up for a moment."""
@@ -299,23 +242,24 @@ class Run:
             self._tell()
             return
         landed += (self._pool.events.get() for _ in range(self._pool.events.qsize()))
-        self._store.flush()  # what has landed is written down
-        for n, (place, outcome) in enumerate(landed):
-            plan = self._calls.pop(place)
-            try:
-                self._end(place, outcome, plan)
-            except BaseException:  # on_error="raise": what came with it is kept all the same
-                for other in landed[n + 1 :]:
-                    self._pool.events.put(other)
-                raise
-            for twin in self._twins.pop(place, ()):
-                self._join(twin, place)
+        try:
+            self._flush()  # what has landed is written down
+            for place, outcome in landed:
+                self._end(place, outcome, self._calls[place])
+                del self._calls[place]
+                for twin in self._twins.pop(place, ()):
+                    self._join(twin, place)
+        except BaseException:  # an interrupt, or on_error="raise": what came with it is kept all the same
+            for place, outcome in landed:
+                if place in self._calls:
+                    self._pool.events.put((place, outcome))
+            raise
         self._tell()
 
     def _end(self, place: int, outcome: Response | BaseException, plan: Plan | None = None) -> None:
         entry = self._entries[place]
         if isinstance(outcome, Response):
-            whole = place < WHOLE or plan is None or plan.mode is Mode.OFF or outcome.key not in self._store
+            whole = place < WHOLE or plan is None or plan.mode is Mode.OFF or not self._is_recorded(plan)
             outcome = replace(outcome, call=entry.call)
             entry.take(outcome, whole=whole)
         else:
@@ -324,9 +268,10 @@ class Run:
         if entry.error is not None and self._raises:
             raise entry.error
 
-    def _ended(self, place: int, key: str | None = None) -> None:
+    def _ended(self, place: int, key: str | None = None, *, repeats: bool = False) -> None:
         entry = self._entries[place]
-        self._tally, self._sums = self._tally.plus(entry, time.monotonic() - self._began), self._sums.plus(entry)
+        self._tally = self._tally.plus(entry, time.monotonic() - self._began)
+        self._sums = self._sums.plus(entry, repeats=repeats)
         self._entries.settle(place, key)
 
     def _tell(self) -> None:
@@ -342,11 +287,12 @@ class Run:
         )
 
     def _fetch(self, key: str) -> Record | None:
-        return self._store.get(key)
+        found = (store.get(key) for store in self._stores.values())
+        return next((record for record in found if record is not None), None)
 
     def _finished(self) -> Table:
-        self._store.flush()
         table = session.last_table = self._so_far()
+        self._flush()
         if self._watch is not None:
             getattr(self._watch, "close", self._watch)(table)
         return table
@@ -358,7 +304,8 @@ class Run:
         while not self._pool.events.empty():
             place, outcome = self._pool.events.get()
             plan = self._calls.pop(place, None)
-            if not isinstance(outcome, CancelledError) and self._entries[place].error is None:
+            entry = self._entries[place]
+            if not isinstance(outcome, CancelledError) and entry.error is None and not entry.answered:
                 self._end(place, outcome, plan)
                 for twin in self._twins.pop(place, ()):
                     self._join(twin, place)

@@ -7,21 +7,24 @@ Does not know how rows are answered, nor where and when an estimate is shown.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import display, models
-from .batch import Task
 from .cache import Mode
 from .call import Planner
 from .errors import TinyLLMError
 from .messages import Message
 from .plans import Plan
 from .sessions import session
+from .tasks import Task, planned
 
 _COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are taken to be like them
 _FEW = 20  # rows that need no outlook
+_KEPT = 10_000  # tasks whose plans stay in memory
+_LONGEST = 0.5  # seconds that an outlook may take
 _LOOKED_AT, _FIRST = 1000, 100  # rows of an outlook that are looked at, and of those the ones whose tokens are counted
 
 
@@ -45,29 +48,41 @@ class Estimate:
     example: str = ""
     seen: set[str] = field(default_factory=set)
     replays: bool = False
+    tasks: list[Task] = field(default_factory=list)
+    """What was looked at, and what planning it came to."""
 
     @classmethod
-    def of(cls, tasks: Iterable[Task], *, counted: int = _COUNTED, free: bool = True) -> Estimate:
-        """Look at every task; nothing is sent. The tokens of ``counted`` are counted, of models without a price if ``free``."""
-        estimate, planner = cls(), Planner(session.settings())
+    def of(cls, tasks: Iterable[Task], planner: Planner) -> Estimate:
+        """Look at every task; nothing is sent."""
+        estimate = cls()
         for task in tasks:
-            estimate.rows += 1
-            try:
-                _, plan = planner.plan(task.call, task.variables)
-            except TinyLLMError as error:
-                estimate.failed += 1
-                estimate.first_error = estimate.first_error or f"{type(error).__name__}: {error.message}"
-                continue
-            estimate.example = estimate.example or _told(plan.request.messages)
-            estimate.replays = plan.mode is Mode.REPLAY
-            if plan.request.key in estimate.seen:
-                estimate.doubled += 1
-            elif session.is_recorded(plan):
-                estimate.recorded += 1
-            else:
-                estimate._count(plan, counted, free=free)
-            estimate.seen.add(plan.request.key)
+            estimate.look(task, planner, _COUNTED, free=True)
         return estimate
+
+    def look(self, task: Task, planner: Planner, counted: int, *, free: bool) -> None:
+        """Take one more task in. The tokens of the first ``counted`` are counted, of models without a price if ``free``."""
+        self.rows += 1
+        try:
+            client, plan = planned(task, planner)
+        except TinyLLMError as error:
+            self.failed += 1
+            self.first_error = self.first_error or f"{type(error).__name__}: {error.message}"
+            self._keep(task, error)
+            return
+        self._keep(task, (client, plan))
+        self.example = self.example or _told(plan.request.messages)
+        self.replays = plan.mode is Mode.REPLAY
+        if plan.request.key in self.seen:
+            self.doubled += 1
+        elif session.is_recorded(plan):
+            self.recorded += 1
+        else:
+            self._count(plan, counted, free=free)
+        self.seen.add(plan.request.key)
+
+    def _keep(self, task: Task, ready: Any) -> None:
+        """Keep the task with what it came to, so that it is rendered once; of very many, the rest without."""
+        self.tasks.append(replace(task, ready=ready) if len(self.tasks) < _KEPT else task)
 
     def _count(self, plan: Plan, counted: int, *, free: bool) -> None:
         self.live += 1
@@ -99,29 +114,41 @@ class Estimate:
         }
 
 
-def outlook(tasks: Iterable[Task], count: int | None) -> tuple[str, Iterable[Task]]:
+def outlook(tasks: Iterable[Task], count: int | None, planner: Planner) -> tuple[str, Iterable[Task]]:
     """What is going to be asked, in a line, and the same tasks; no words where that is little, unknown, or nothing.
 
-    The first rows are looked at, the others taken to be like them.
+    The first rows are looked at, for half a second at most, the others taken to be like them.
     """
     if count is None or count < _FEW:
         return "", tasks
-    tasks = iter(tasks)
-    head = list(itertools.islice(tasks, _LOOKED_AT))
-    estimate = Estimate.of(head, counted=_FIRST, free=False)
-    rest = itertools.chain(head, tasks)
-    scale = count / max(len(head), 1)
+    rest = iter(tasks)
+    estimate = Estimate()
+    try:
+        end = time.monotonic() + _LONGEST
+        for task in itertools.islice(rest, _LOOKED_AT):
+            estimate.look(task, planner, _FIRST, free=False)
+            if time.monotonic() > end:
+                break
+    except Exception as error:  # noqa: BLE001  # whatever the user's rows raise, they raise it where the rows before are answered
+        return "", itertools.chain(estimate.tasks, map(_fail, [error]))
+    looked_at = estimate.tasks
+    rest = itertools.chain(looked_at, rest)
+    scale = count / max(len(looked_at), 1)
     live, about = int(estimate.live * scale), "≈ " if scale > 1 else ""
     if estimate.replays or live < _FEW:
         return "", rest
     words = [f"{count:,} rows"]
-    words += [f"{about}{estimate.recorded / len(head):.0%} recorded"] if estimate.recorded else []
+    words += [f"{about}{estimate.recorded / len(looked_at):.0%} recorded"] if estimate.recorded else []
     words += [f"{about}{live:,} to be asked"]
     if estimate.counted:
         each = live / estimate.counted
         words += [f"≈ {int(estimate.tokens * each):,} prompt tokens"]
         words += [display.money(estimate.cost * each, "≈ at most ")] if estimate.cost else []
     return " · ".join(words), rest
+
+
+def _fail(error: Exception) -> Task:
+    raise error
 
 
 def _told(messages: Iterable[Message]) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import filecmp
 import io
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -224,6 +225,13 @@ def piece(file: io.FileIO, place: Place) -> bytes:
     """The bytes at a place."""
     file.seek(place[0])
     return file.read(place[1])
+
+
+def requests(file: io.FileIO, known: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Any]]:
+    """Keys and requests of records, read lightly: a damaged one is left out, another fault is not looked for."""
+    for key, place in known:
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            yield key, json.loads(piece(file, place))["request"]
 
 
 def _version(found: os.stat_result) -> tuple[int, ...]:

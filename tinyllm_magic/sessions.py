@@ -237,12 +237,18 @@ class Session:
     def close(self) -> None:
         """Fold what this kernel has appended into the sorted part of its stores."""
         for store in self._stores.values():
-            if store.appended:
+            if store.is_changed:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # the kernel is ending: nobody reads them
                     with suppress(StoreError):
                         store.tidy()
                 store.appended = 0
+
+    def renew(self) -> None:
+        """Locks of its own for a forked process."""
+        self._lock = threading.RLock()
+        for store in self._stores.values():
+            store.renew()
 
     # -- counting ------------------------------------------------------------------------------
 
@@ -347,3 +353,5 @@ session = Session()
 
 OpenAIClient.default_surroundings = session
 atexit.register(session.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=session.renew)

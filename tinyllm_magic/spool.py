@@ -4,15 +4,19 @@ Knows how an entry is put away and read back, and which row was the first to ask
 Does not know how rows are answered, stores, tables or how anything is drawn.
 
 Memory stays the same however many rows there are: beyond the first ``WHOLE`` only those under way are
-in it, and those that cannot be put away (a row with an open file in it). SQLite removes its file itself,
-at the latest when the process ends.
+in it, and those that cannot be put away (a row with an open file in it). What rows have in common, such as
+a document that all of them ask about, is kept once. The file goes with its table.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
+import io
 import operator
+import os
 import pickle
+import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +27,7 @@ from .tables import WHOLE, Entry
 
 _OWN = tuple(name for name in Entry.__slots__ if name not in ("row", "call"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
+_LONG = 1000  # characters of a text that is kept once where rows share it
 
 
 class Spool(Sequence[Entry]):
@@ -39,6 +44,8 @@ class Spool(Sequence[Entry]):
         self._whole = whole
         self._count = 0
         self._calls: list[tuple[int, Any]] = []  # a call, and its first place: a map has one for all rows
+        self._shared: dict[int, Any] = {}  # values that rows have in common stay in memory, once
+        self._before: Mapping[str, Any] = {}
         self._live: dict[int, Entry] = {}
         self._places: dict[str, int] = {}
         self._away: _Away | None = None
@@ -50,6 +57,8 @@ class Spool(Sequence[Entry]):
         if not self._calls or self._calls[-1][1] is not call:
             self._calls.append((place, call))
         self.names.update(dict.fromkeys(row))
+        self._shared.update((id(v), v) for k, v in row.items() if v is self._before.get(k) and not _is_small(v))
+        self._before = row
         if self._rows is not None:
             self._rows.append(row)
         return place
@@ -66,11 +75,11 @@ class Spool(Sequence[Entry]):
         if place < self._whole:
             return
         try:
-            packed = _packed(self._live[place], row=self._rows is None)
+            packed = self._packed(self._live[place])
             self._away = self._away or _Away()
             self._away.put(place, key, packed)
         except Exception:  # noqa: BLE001  # a user's object may raise anything when it is pickled, and a disk may be full
-            return
+            return  # it stays where it is
         del self._live[place]
         if key is not None:
             self._places.pop(key, None)
@@ -81,6 +90,9 @@ class Spool(Sequence[Entry]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self._entry, range(self._count))
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...
@@ -96,7 +108,7 @@ class Spool(Sequence[Entry]):
         live = self._live.get(place)
         if live is not None or self._away is None:
             return live or self._live[place]
-        row, values = pickle.loads(self._away.get(place))  # noqa: S301  # our own bytes, in a file of our own
+        row, values = _loads(self._away.get(place), self._shared)
         _, call = self._calls[bisect.bisect_right(self._calls, place, key=operator.itemgetter(0)) - 1]
         entry = Entry(row if self._rows is None else self._rows[place], call)
         for name, value in zip(_OWN, values, strict=True):
@@ -104,15 +116,50 @@ class Spool(Sequence[Entry]):
         entry.whole = entry.whole and replace(entry.whole, call=call)
         return entry
 
+    def _packed(self, entry: Entry) -> bytes:
+        """An entry as bytes, without its call; raises where it cannot be read back. An error loses its cause and its traceback."""
+        whole = entry.whole and replace(entry.whole, call=None)
+        values = [whole if name == "whole" else getattr(entry, name) for name in _OWN]
+        packed = _dumps((entry.row if self._rows is None else None, values), self._shared)
+        plain = self._rows is not None or (type(entry.row) is dict and all(type(v) in _PLAIN for v in entry.row.values()))
+        if entry.error is not None or not plain:
+            _loads(packed, self._shared)  # not everything that can be written can be read
+        return packed
 
-def _packed(entry: Entry, *, row: bool) -> bytes:
-    """An entry as bytes, without its call; raises where it cannot be read back. An error loses its cause and its traceback."""
-    whole = entry.whole and replace(entry.whole, call=None)
-    values = [whole if name == "whole" else getattr(entry, name) for name in _OWN]
-    packed = pickle.dumps((entry.row if row else None, values), pickle.HIGHEST_PROTOCOL)
-    if entry.error is not None or (row and not all(type(v) in _PLAIN for v in entry.row.values())):
-        pickle.loads(packed)  # noqa: S301  # not everything that can be written can be read
-    return packed
+
+def _is_small(value: Any) -> bool:
+    return len(value) <= _LONG if type(value) is str else type(value) in _PLAIN
+
+
+def _dumps(value: Any, shared: Mapping[int, Any]) -> bytes:
+    if not shared:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    file = io.BytesIO()
+    _Pickler(file, shared).dump(value)
+    return file.getvalue()
+
+
+def _loads(packed: bytes, shared: Mapping[int, Any]) -> Any:
+    return _Unpickler(io.BytesIO(packed), shared).load()
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves out what rows have in common."""
+
+    def __init__(self, file: io.BytesIO, shared: Mapping[int, Any]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._shared = shared
+
+    def persistent_id(self, obj: Any) -> int | None:
+        return id(obj) if self._shared.get(id(obj), self) is obj else None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts back what rows have in common."""
+
+    def __init__(self, file: io.BytesIO, shared: Mapping[int, Any]) -> None:
+        super().__init__(file)
+        self.persistent_load = shared.__getitem__  # type: ignore[method-assign]
 
 
 class _Away:
@@ -122,12 +169,18 @@ class _Away:
         import sqlite3  # some builds of Python have none
 
         self._guard = threading.Lock()  # a table may be read by any thread
-        self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": a temporary file
-        weakref.finalize(self, self._file.close)
-        self._file.execute("PRAGMA journal_mode = OFF")
+        descriptor, name = tempfile.mkstemp(prefix="tinyllm-rows-", suffix=".sqlite")
+        os.close(descriptor)
+        self._file = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, _close, self._file, "" if os.name == "posix" else name)
+        self._error = sqlite3.Error
+        self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._file.execute("PRAGMA journal_mode = MEMORY")  # with none, a full disk would damage what is there already
         self._file.execute("PRAGMA synchronous = OFF")
         self._file.execute("CREATE TABLE entries (place INTEGER PRIMARY KEY, packed BLOB)")
         self._file.execute("CREATE TABLE firsts (key TEXT PRIMARY KEY, place INTEGER) WITHOUT ROWID")
+        if os.name == "posix":  # open, it needs no name, and nobody has to remove it
+            _unlink(name)
 
     def put(self, place: int, key: str | None, packed: bytes) -> None:
         """Keep an entry, and the key that it was the first to ask for."""
@@ -147,5 +200,18 @@ class _Away:
     def first(self, key: str) -> int | None:
         """The place of the first row that asked for a key."""
         with self._guard:
-            found = self._file.execute("SELECT place FROM firsts WHERE key = ?", (key,)).fetchone()
+            try:
+                found = self._file.execute("SELECT place FROM firsts WHERE key = ?", (key,)).fetchone()
+            except self._error:  # to ask once more is better than to stop
+                return None
         return None if found is None else int(found[0])
+
+
+def _close(file: Any, name: str) -> None:
+    file.close()
+    _unlink(name)
+
+
+def _unlink(name: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name)  # noqa: PTH108  # also while the interpreter ends

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import display, grids
-from .batch import Run, Task, Watch, combinations, row_tasks
-from .call import LLMCall
+from .batch import Run, Watch
+from .call import LLMCall, Planner
 from .errors import OptionError
 from .estimates import Estimate, outlook
 from .options import Options
 from .rows import Rows, read_rows
 from .sessions import session
 from .tables import Table, Tally
+from .tasks import Task, combinations, row_tasks
 from .ticker import Ticker
 
 QUICK = 0.5  # seconds; what is over sooner needs no progress
@@ -28,8 +29,8 @@ def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
     tasks, found = _tasks(shell, chosen, call)
     if chosen.dry_run or (session.ledger.budget is not None and found.count is not None and not chosen.quiet):
-        tasks = list(tasks)
-        estimate = Estimate.of(tasks)
+        estimate = Estimate.of(tasks, Planner(session.settings()))
+        tasks = estimate.tasks
         title = "Dry run: nothing was sent" if chosen.dry_run else "What is going to be asked"
         display.show(grids.preview_bundle(estimate.facts, estimate.example, title), shell, about="session")
         if chosen.dry_run:
@@ -70,9 +71,9 @@ class Screen:
         self._handle: Any = None
         self._outlook = ""
 
-    def open(self, tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
+    def open(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
         """Show what is going to be asked, where that is much; the same tasks come back."""
-        self._outlook, tasks = outlook(tasks, count)
+        self._outlook, tasks = outlook(tasks, count, planner)
         if self._outlook and self._ends_with_table:
             self._progress(Tally(count))
         return tasks
@@ -105,9 +106,9 @@ class Written(Ticker):
         super().__init__(sys.stdout if ends_with_table else None)
         self._ends_with_table = ends_with_table
 
-    def open(self, tasks: Iterable[Task], count: int | None) -> Iterable[Task]:
+    def open(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
         """Write what is going to be asked, where that is much; the same tasks come back."""
-        line, tasks = outlook(tasks, count)
+        line, tasks = outlook(tasks, count, planner)
         if line:
             (self._out or sys.stderr).write(f"{line}\n")
         return tasks

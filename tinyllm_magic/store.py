@@ -14,7 +14,6 @@ import contextlib
 import functools
 import io
 import itertools
-import json
 import os
 import stat
 import threading
@@ -28,7 +27,7 @@ from .answers import Record
 from .appends import Appends
 from .differences import nearest
 from .errors import StoreError
-from .index import Index, Place, piece, put, put_in_place
+from .index import Index, Place, piece, put, put_in_place, requests
 from .records import Damaged, decode, encode, header_line, hidden, is_genuine, leak, tidied
 from .stats import Stats, stats
 
@@ -73,6 +72,17 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({self.path.name!r})"
+
+    def renew(self) -> None:
+        """Locks of its own for a forked process, whatever other threads held; what waits is the parent's to write."""
+        self._guard, self.flights_guard, self.flights = threading.RLock(), threading.Lock(), {}
+        self._appends = Appends(self._write)
+        vars(self).pop("_lock", None)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to flush or to tidy."""
+        return bool(self.appended or self._appends.waiting)
 
     @functools.cached_property
     def _lock(self) -> Any:
@@ -230,15 +240,8 @@ class Store:
             if file is None:
                 return None
             known = list(self._index.places.items())[-_NEAREST_OF:]
-            best = nearest(request, self._requests(file, known))
+            best = nearest(request, requests(file, known))
             return next((record for key in best for _, record in self._ranked(file, self._index, key)), None)
-
-    @staticmethod
-    def _requests(file: io.FileIO, known: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Any]]:
-        """Keys and requests by a light reader: the record that is chosen is read strictly later."""
-        for key, place in known:
-            with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-                yield key, json.loads(piece(file, place))["request"]
 
     def _warn(self, kind: str, message: str) -> None:
         if kind not in self._warned:

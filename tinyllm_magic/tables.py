@@ -9,9 +9,8 @@ cost, tokens and key alone, and the response is read from the store when it is a
 
 from __future__ import annotations
 
-import functools
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
@@ -29,10 +28,10 @@ class Entry:
     """One row and what became of it: a response or an error, or neither yet.
 
     ``waited`` is the seconds that the live call took, ``cost`` US dollars; both are kept where the
-    response itself is left to the store. ``call`` is who asked; ``repeats`` says that an earlier row asked the same.
+    response itself is left to the store. ``call`` is who asked.
     """
 
-    __slots__ = ("call", "cost", "error", "key", "repeats", "row", "source", "text", "tokens", "waited", "whole")
+    __slots__ = ("call", "cost", "error", "key", "row", "source", "text", "tokens", "waited", "whole")
 
     def __init__(self, row: Mapping[str, Any], call: Any = None) -> None:
         self.row = row
@@ -45,7 +44,6 @@ class Entry:
         self.key: str | None = None
         self.tokens: tuple[int, int] = (0, 0)
         self.waited = 0.0
-        self.repeats = False
 
     def take(self, outcome: Response | BaseException, *, whole: bool = True) -> None:
         """Keep the outcome; ``whole=False`` leaves the response to the store."""
@@ -139,11 +137,20 @@ class Sums:
     cost: float | None = None
     unpriced: int = 0
 
-    def plus(self, entry: Entry) -> Sums:
-        """The sums with one more row."""
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Sums:
+        """The sums of some rows."""
+        sums, keys = cls(), set()
+        for entry in entries:
+            sums = sums.plus(entry, repeats=entry.key in keys)
+            keys.add(entry.key)
+        return sums
+
+    def plus(self, entry: Entry, *, repeats: bool = False) -> Sums:
+        """The sums with one more row; ``repeats`` says that an earlier one asked the same."""
         failed, errors = self.failed + (not entry.answered), self.errors + (entry.error is not None)
         sources = self.sources if entry.source is None or entry.source in self.sources else self.sources | {entry.source}
-        if not entry.answered or entry.repeats:
+        if not entry.answered or repeats:
             return replace(self, failed=failed, errors=errors, sources=sources)
         cost = self.cost if entry.cost is None else (self.cost or 0.0) + entry.cost
         return Sums(
@@ -185,7 +192,7 @@ class Table:
     @cached_property
     def sums(self) -> Sums:
         """What the rows come to."""
-        return self.known or functools.reduce(Sums.plus, self.entries, Sums())
+        return self.known or Sums.of(self.entries)
 
     @cached_property
     def _kept(self) -> dict[str, str]:
@@ -244,7 +251,8 @@ class Table:
     def to_polars(self) -> Any:
         """The table as a polars frame."""
         polars = _library("polars")
-        columns = {name: self[name] for name in self.columns}
+        rows = self.to_dicts()
+        columns = {name: [row[name] for row in rows] for name in self.columns}
         typed = {"answer": polars.String, "error": polars.String, "source": polars.String, "cost": polars.Float64}
         return polars.DataFrame(columns, schema_overrides=typed, strict=False)
 
@@ -315,6 +323,9 @@ class Part(Sequence[Entry]):
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self.entries[place] for place in self.places)
 
     @overload
     def __getitem__(self, at: int) -> Entry: ...

@@ -15,9 +15,10 @@ from fakeserver import Turn
 from IPython.utils.capture import capture_output
 
 from tinyllm_magic import LLMCall, Store, display, errors, map_rows, override, session
-from tinyllm_magic.batch import row_tasks
+from tinyllm_magic.call import Planner
 from tinyllm_magic.estimates import outlook
 from tinyllm_magic.rows import read_rows
+from tinyllm_magic.tasks import row_tasks
 
 CALL = LLMCall(None, "Number {{ n }}", model="gpt-4o-mini")
 
@@ -349,7 +350,7 @@ def test_an_outlook_of_many_rows_reads_the_first_and_leaves_all():
     call = LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10)
     read = []
     with override(api_type="openai"):
-        words, tasks = outlook(row_tasks(call, read_rows([{"n": n} for n in range(5000)])), 5000)
+        words, tasks = outlook(row_tasks(call, read_rows([{"n": n} for n in range(5000)])), 5000, Planner(session.settings()))
         read = [task.row["n"] for task in tasks]
 
     assert words.startswith("5,000 rows · ≈ 5,000 to be asked · ≈ 50,000 prompt tokens · ≈ at most $")
@@ -360,7 +361,7 @@ def test_rows_that_nobody_has_counted_are_not_read_ahead():
     taken = []
     rows = read_rows({"n": taken.append(n) or n} for n in range(100))
 
-    words, tasks = outlook(row_tasks(CALL, rows), rows.count)
+    words, tasks = outlook(row_tasks(CALL, rows), rows.count, Planner(session.settings()))
 
     assert (words, taken) == ("", [])
     assert len(list(tasks)) == 100

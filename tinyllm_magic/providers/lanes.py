@@ -10,6 +10,7 @@ a time that is a fifth of a call's work; pools of two or three connections each 
 from __future__ import annotations
 
 import importlib
+import itertools
 import threading
 import urllib.request
 from typing import Any
@@ -24,10 +25,13 @@ class Lanes:
         http = importlib.import_module(type(limits).__module__.partition(".")[0])  # the library that this version of the SDK stands on
         context = http.create_ssl_context()  # reads a file of certificates: once for all
         self._lanes = [http.HTTPTransport(verify=context, limits=limits) for _ in range(_LANES)]
+        self._numbers, self._mine = itertools.cycle(range(_LANES)), threading.local()
 
     def handle_request(self, request: Any) -> Any:
         """Send the request over a connection of this thread's pool."""
-        return self._lanes[threading.get_native_id() % _LANES].handle_request(request)
+        if not hasattr(self._mine, "number"):
+            self._mine.number = next(self._numbers)
+        return self._lanes[self._mine.number].handle_request(request)
 
     def close(self) -> None:
         """Close all connections."""
