@@ -556,6 +556,15 @@ def test_a_clients_own_store_has_every_row_and_is_asked(tmp_path):
     assert [type(e) for e in again.errors] == [ReplayMiss, *[type(None)] * 40]
 
 
+@pytest.mark.parametrize("mode", ["auto", "refresh"])
+def test_every_row_is_in_the_file_when_the_map_is_over(said, mode):
+    for count in (1, 7, 40):
+        map_rows(LLMCall(None, f"{count} {{{{ w }}}}"), [{"w": n} for n in range(count)], mode=mode)
+
+        path = session.store(session.settings()).path
+        assert sum(r.request["messages"][0]["content"].startswith(f"{count} ") for r in Store(path).records()) == count
+
+
 def test_rows_are_rendered_once_though_an_outlook_is_given(said):
     class Looks:
         def open(self, tasks, count, planner):

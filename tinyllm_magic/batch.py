@@ -183,6 +183,8 @@ class Run:
             self._end(place, error)
             return
         self._mode = plan.mode
+        if plan.store is not None and plan.store not in self._stores:  # a client may have one of its own
+            self._stores[plan.store] = session.store_at(plan.store)
         first = self._entries.first(plan.request.key, place)
         if first != place:
             self._join(place, first)
@@ -201,11 +203,7 @@ class Run:
         return outcome
 
     def _is_recorded(self, plan: Plan) -> bool:
-        """Whether the store of a plan, which may be a client's own, knows the answer."""
-        if plan.store is None:
-            return False
-        store = self._stores.get(plan.store) or self._stores.setdefault(plan.store, session.store_at(plan.store))
-        return plan.request.key in store
+        return plan.store is not None and plan.request.key in self._stores[plan.store]
 
     def _flush(self) -> None:
         for store in self._stores.values():
