@@ -217,7 +217,8 @@ def test_an_interrupt_keeps_what_is_finished_and_the_same_map_goes_on(said):
     assert set(asked) & set(said.asked) == set()
 
 
-def test_rows_that_a_stop_did_not_reach_are_failed_ones(said):
+def stopped_early(said):
+    """The table of 200 rows whose map was stopped at its first sign of progress."""
     told = []
 
     def progress(table):
@@ -228,8 +229,12 @@ def test_rows_that_a_stop_did_not_reach_are_failed_ones(said):
     said.say = lambda text: (threading.Event().wait(0.02), text)[1]
     with pytest.raises(Stopped) as stopped:
         map_rows(CALL, [{"w": n} for n in range(200)], workers=2, progress=progress)
+    return stopped.value.table
 
-    table = stopped.value.table
+
+def test_rows_that_a_stop_did_not_reach_are_failed_ones(said):
+    table = stopped_early(said)
+
     assert len(table) == 200
     assert 0 < len(table.failed) < 200
     assert not map_rows(CALL, table.failed).failed
@@ -567,7 +572,7 @@ def test_every_row_is_in_the_file_when_the_map_is_over(said, mode):
 
 def test_rows_are_rendered_once_though_an_outlook_is_given(said):
     class Looks:
-        def open(self, tasks, count, planner):
+        def look_ahead(self, tasks, count, planner):
             words, tasks = outlook(tasks, count, planner)
             assert "30 to be asked" in words
             return tasks
@@ -588,33 +593,25 @@ class _Breaks(list):
 
 def test_rows_that_break_off_under_an_outlook_keep_the_answers_before(said):
     class Looks:
-        def open(self, tasks, count, planner):
+        def look_ahead(self, tasks, count, planner):
             return outlook(tasks, count, planner)[1]
 
         def __call__(self, table):
             """Nothing to show."""
 
-    rows = Rows(iter(_Breaks({"w": n} for n in range(30))), 40)
+    rows = Rows(iter(_Breaks({"w": n} for n in range(100))), 120)
     with pytest.raises(OSError, match="the file has ended"):
         Run(row_tasks(CALL, rows), rows.count, watch=Looks()).table()
 
-    assert len(session.last_table) == 30
+    assert len(session.last_table) == 100
+    assert session.last_table.sums.calls >= 68  # no more than a window of 32 was under way
 
 
 def test_an_interrupt_puts_the_rows_away_that_it_did_not_reach(said, monkeypatch):
     monkeypatch.setattr("tinyllm_magic.batch.WHOLE", 5)
-    seen = []
 
-    def watch(table):
-        seen.append(table)
-        if len(seen) == 1:
-            raise KeyboardInterrupt
+    table = stopped_early(said)
 
-    said.say = lambda text: (threading.Event().wait(0.3), text)[1]
-    with pytest.raises(Stopped) as stopped:
-        map_rows(CALL, [{"w": n} for n in range(200)], workers=2, progress=watch)
-
-    table = stopped.value.table
     assert len(table) == 200
     assert len(list(table.entries.unsettled())) == 5
     assert table.sums == Table(table.entries).sums

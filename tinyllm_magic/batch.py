@@ -144,9 +144,9 @@ class Run:
 
     def table(self) -> Table:
         """Answer every row; raises ``Stopped`` at an interrupt, and with ``on_error="raise"`` the first row's error."""
-        look = getattr(self._watch, "open", None)
-        if look is not None:  # an interrupt meanwhile is one before anything was begun
-            self._tasks = iter(look(self._tasks, self._count, self._planner))
+        look_ahead = getattr(self._watch, "look_ahead", None)
+        if look_ahead is not None:  # an interrupt meanwhile is one before anything was begun
+            self._tasks = iter(look_ahead(self._tasks, self._count, self._planner))
         self._began = self._seen = time.monotonic()
         try:
             return self._answered()

@@ -306,7 +306,7 @@ class OpenAIClient:
         call, extract = self._raw_model_call, self._raw_model_response_extractor
         extracts = getattr(extract, "__func__", None) is not OpenAIClient._raw_model_response_extractor
         if not plan.stream and not extracts and getattr(call, "__func__", None) is OpenAIClient._raw_model_call:
-            call = lambda model, chat_api_params: vendor.whole(self.client, {**chat_api_params, "model": model})  # noqa: E731
+            call = partial(vendor.whole, lambda: self.client)
 
         def towards(send: Callable[..., Any], *args: Any) -> Any:
             with self._towards(plan.route.endpoint):

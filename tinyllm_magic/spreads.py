@@ -71,7 +71,7 @@ class Screen:
         self._handle: Any = None
         self._outlook = ""
 
-    def open(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
+    def look_ahead(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
         """Show what is going to be asked, where that is much; the same tasks come back."""
         self._outlook, tasks = outlook(tasks, count, planner)
         if self._outlook and self._ends_with_table:
@@ -106,7 +106,7 @@ class Written(Ticker):
         super().__init__(sys.stdout if ends_with_table else None)
         self._ends_with_table = ends_with_table
 
-    def open(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
+    def look_ahead(self, tasks: Iterable[Task], count: int | None, planner: Planner) -> Iterable[Task]:
         """Write what is going to be asked, where that is much; the same tasks come back."""
         line, tasks = outlook(tasks, count, planner)
         if line:

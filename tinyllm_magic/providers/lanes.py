@@ -4,7 +4,7 @@ Knows which thread uses which pool.
 Does not know vendors, keys, what is sent, or how long a call may take.
 
 A pool looks at each of its connections whenever a request begins or ends, under one lock. With 64 calls at
-a time that is a fifth of a call's work; pools of two or three connections each have next to none.
+a time that is a sixth of a call's work; pools of two or three connections each have next to none.
 """
 
 from __future__ import annotations
