@@ -4,11 +4,13 @@ import os
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 _connect = socket.socket.connect
+KEY = "sk-a-very-secret-key-0123456789"
 _KEYS = ("OPENAI_", "AZURE_", "TINYLLM_", "JPY_SESSION_NAME")
 
 
@@ -27,8 +29,8 @@ def _closed_network(monkeypatch):
 @pytest.fixture(scope="session")
 def weights_folder(tmp_path_factory):
     """Where the embedded model's weights lie; fetched once in a test run where they are nowhere yet."""
-    from tinyllm_magic.files import cache_folder
     from tinyllm_magic.providers import weights
+    from tinyllm_magic.settings.paths import cache_folder
 
     folder = cache_folder()
     if weights.find(cache_folder=folder) is None:
@@ -37,23 +39,93 @@ def weights_folder(tmp_path_factory):
     return folder
 
 
+def _reset():
+    """The session as new, what maps and the notebook remember beside it, and no key that was in use."""
+    kernel = sys.modules.get("tinyllm_magic.clients.sessions")
+    if kernel is not None:
+        kernel.session.reset_for_tests()
+    redaction = sys.modules.get("tinyllm_magic.redaction")
+    if redaction is not None:
+        redaction.forget_guarded()
+    for module in ("batch.state", "notebook.state"):
+        found = sys.modules.get(f"tinyllm_magic.{module}")
+        if found is not None:
+            vars(found.state).update(vars(type(found.state)()))
+
+
 @pytest.fixture(autouse=True)
 def _clean_place(monkeypatch, tmp_path, request):
     """An empty working directory, an empty user configuration, no keys, and the session as new."""
     for name in list(os.environ):
-        if name.startswith(_KEYS) and name != "TINYLLM_CACHE_DIR":
+        if (name.startswith(_KEYS) and name != "TINYLLM_CACHE_DIR") or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
     place = tmp_path / "place"
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setenv("TINYLLM_CONFIG_DIR", str(tmp_path / "user"))
     yield
-    sessions = sys.modules.get("tinyllm_magic.sessions")
-    if sessions is not None:
-        fresh = sessions.Session()
-        sessions.session.__dict__.update(fresh.__dict__)
-        for client in sessions.session.registered.values():
-            client.surroundings = sessions.session
+    _reset()
+
+
+@pytest.fixture
+def serve():
+    """``serve("one", 429, …)``: a scripted server that ends with its test."""
+    from fakeserver import FakeServer
+
+    servers = []
+
+    def start(*script):
+        servers.append(FakeServer(script))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+class Started:
+    """Starts scripted servers; the first one's address is the environment's.
+
+    One that is ``far`` counts as a server beyond this machine, whose models have their vendor's price: it is reached as a proxy.
+    """
+
+    def __init__(self, monkeypatch):
+        self._monkeypatch = monkeypatch
+        self.servers = []
+
+    def __call__(self, *script, environ=True, far=False):
+        from fakeserver import FakeServer
+
+        server = FakeServer(script)
+        self.servers.append(server)
+        if environ:
+            self._monkeypatch.setenv("OPENAI_BASE_URL", "http://gateway.example/v1" if far else server.url)
+            self._monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        if far:
+            for name in ("http_proxy", "HTTP_PROXY"):
+                self._monkeypatch.setenv(name, server.root)
+            for name in ("no_proxy", "NO_PROXY"):
+                self._monkeypatch.delenv(name, raising=False)
+        return server
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """``start(200, 429, …)``: a server with that script, and the environment that leads to it."""
+    started = Started(monkeypatch)
+    yield started
+    for server in started.servers:
+        server.close()
+
+
+@pytest.fixture
+def sleeps(monkeypatch):
+    """The waits between attempts, in seconds; nobody sleeps."""
+    import tenacity.nap
+
+    noted = []
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=noted.append))
+    return noted
 
 
 @pytest.fixture

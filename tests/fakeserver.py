@@ -45,10 +45,10 @@ _WORDS = {
 class Turn:
     """One answer. Times are in seconds; ``text=None`` is an answer without content.
 
-    ``finish_reason`` ``None`` leaves it out; ``usage`` ``None`` reports none. ``body`` replaces the whole
-    body (a dict as JSON, text as it is, with ``content_type``). ``delay`` waits before the headers,
-    ``chunk_delay`` between chunks, ``drip`` between single bytes. ``cut`` closes the socket after so
-    many chunks; ``hang`` falls silent after so many (``0``: before the headers).
+    ``finish_reason`` ``None`` leaves it out, ``done=False`` a stream's last event; ``usage`` ``None`` reports none.
+    ``body`` replaces the whole body (a dict as JSON, text and bytes as they are, with ``content_type``).
+    ``delay`` waits before the headers, ``chunk_delay`` between chunks, ``drip`` between single bytes. ``cut`` closes
+    the socket after so many chunks; ``hang`` falls silent after so many (``0``: before the headers).
     """
 
     text: str | None = "ok"
@@ -65,6 +65,7 @@ class Turn:
     garbage: str | None = None
     no_choices: bool = False
     json_for_stream: bool = False
+    done: bool = True
     delay: float = 0.0
     chunk_delay: float = 0.0
     drip: float = 0.0
@@ -365,9 +366,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._wait(drip)
 
     def _whole(self, turn: Turn, body: Any, leave: Callable[[], None]) -> None:
-        text = body if isinstance(body, str) else json.dumps(body)
-        default = "application/json" if not isinstance(body, str) else "text/html"
-        data = text.encode()
+        default = "application/json" if not isinstance(body, (str, bytes)) else "text/html"
+        data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
         self._head(turn, turn.content_type or default, **{"Content-Length": str(len(data))})
         if turn.cut is not None:
             self.wfile.write(data[: len(data) // 2])
@@ -387,7 +387,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._wait(turn.chunk_delay)
             self._event(json.dumps(piece), turn.drip)
         leave()  # before the last event: a client may send its next request as soon as it has read that
-        self._event("[DONE]", 0)
+        if turn.done:
+            self._event("[DONE]", 0)
         self.wfile.write(b"0\r\n\r\n")
 
     def _event(self, text: str, drip: float) -> None:

@@ -23,6 +23,7 @@ _RUNS_OR_LOADS = {
     "source",
 }
 _URLS = {"href", "src", "srcset", "action", "formaction", "background", "poster", "data", "xlink:href", "ping", "cite"}
+_THUMBNAIL = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]{1,8150}=*")  # stands in the page itself
 _OUR_STYLES = re.compile(
     r"border-left:3px solid;padding:\.5em \.9em;margin:\.3em 0|text-align:(left|right|center)"
     r"|min-width:18em|display:grid;grid-template-columns:[\w(),.%-]+;gap:\.6em;align-items:start"
@@ -45,6 +46,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._in_style = tag == "style"
         self.elements.append((tag, dict(attrs)))
+        if tag == "img" and _THUMBNAIL.fullmatch(dict(attrs).get("src") or "") and dict(attrs).keys() <= {"src", "alt", "title"}:
+            return
         if tag in _RUNS_OR_LOADS:
             self.wrong.append(f"<{tag}>")
         for name, value in attrs:

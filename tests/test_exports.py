@@ -1,18 +1,21 @@
 """The front door shows what it promises, and nothing else."""
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import tinyllm_magic
 
 SURFACE = (
-    "LLMCall call_llm map_rows compare count_tokens Request Response Message Usage client "
+    "LLMCall Chat call_llm map_rows compare count_tokens Request Response Message Usage client "
     "register_client OpenAIClient AzureClient ModelManager "
-    "Settings read_config_file config default override force_api_type force_api_cache force_default_value Store Mode session errors"
+    "Settings read_config_file config default override force_api_type force_api_cache force_default_value Store Mode session errors "
+    "InvalidRequestError NonTerminalError extract_json sanitize_dict api_type_to_client"
 )
 
 
@@ -39,7 +42,7 @@ assert not wrong, wrong
 
 
 @pytest.mark.parametrize("name", [m.name for m in pkgutil.walk_packages(tinyllm_magic.__path__, "tinyllm_magic.")])
-def test_every_room_can_be_imported_alone(name):
+def test_every_module_can_be_imported_alone(name):
     assert importlib.import_module(name)
 
 
@@ -61,3 +64,36 @@ print([m for m in heavy if m in set(sys.modules) - before])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]", done.stdout
+
+
+def test_a_call_without_a_schema_imports_nothing_that_checks_one():
+    script = """
+import sys
+from tinyllm_magic import LLMCall, override
+with override(api_type="echo", mode="off"):
+    LLMCall(None, "Say tea.").call()
+print([m for m in ("pydantic", "jsonschema", "referencing", "openai") if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_loading_the_extension_imports_of_our_own_the_magics_alone():
+    script = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "tinyllm_magic")
+print(*sorted(m.partition(".")[2].split(".")[0] + ":" + m.rpartition(".")[2] for m in sys.modules if m.startswith("tinyllm_magic.")))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    folders = {"display:display", "display:formats", "notebook:notebook", "recording:recording", "recording:modes"}
+    magics = {f"notebook:{name}" for name in ("completions", "front_end", "magics", "options")}
+    assert set(done.stdout.split()) <= {"errors:errors"} | folders | magics
+
+
+def test_a_folder_imports_nothing_by_itself_so_that_threads_may_import_its_modules_at_the_same_time():
+    folders = list(Path(tinyllm_magic.__file__).parent.glob("*/__init__.py"))
+
+    assert len(folders) > 10
+    assert [path.parent.name for path in folders if ast.parse(path.read_text("utf-8")).body[1:]] == []

@@ -1,31 +1,44 @@
-"""A command line in, text and an exit code out: ``tinyllm-magic demo | verify | cache | models``.
-
-Knows argparse and what a shell expects.
-Does not know how a notebook runs, a store is kept or a model answers.
-"""
+"""The command line ``tinyllm-magic``: reads arguments, runs one command, prints what came of it."""
 
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import shutil
 import sys
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .errors import TinyLLMError
-from .facts import EMBEDDED
+from .models.catalog import EMBEDDED
+from .text_format import format_progress, printable
 
 FIRST_NOTEBOOK = "01_first_cell.ipynb"
+_PLAIN_SIGNS = {
+    "✓": "ok",
+    "✗": "FAILED",
+    "●": "*",
+    "–": "-",
+    "→": "->",
+    "≈": "~",
+    "…": "...",
+    "─": "-",
+    "·": "-",
+    "⏎": "|",
+    "█": "#",
+    "░": ".",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2: it could not be done, and standard error says why)."""
+    _print_in_any_encoding()
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
@@ -41,8 +54,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _print_in_any_encoding() -> None:
+    """Let what a stream cannot encode be written otherwise: no command fails because a sign is not in the code page."""
+    codecs.register_error("tinyllm_magic.plain", _write_plain)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="tinyllm_magic.plain")
+
+
+def _write_plain(error: UnicodeError) -> tuple[str, int]:
+    """Our own signs in ASCII, a question mark for every other one."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN_SIGNS.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints repeat what was typed, or what a pattern of file names became, without control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with 2."""
+        super().error(_plain_line(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tinyllm-magic", description="The reproducible prompt cell, from a shell.")
+    parser = _Parser(prog="tinyllm-magic", description="The reproducible prompt cell, from a shell.")
     commands = parser.add_subparsers(title="commands")
     demo = commands.add_parser("demo", help="run the first notebook on the embedded model and show every answer")
     demo.add_argument("--folder", type=Path, default=Path("tinyllm-demo"), help="where the executed notebook goes (default: %(default)s)")
@@ -60,14 +97,21 @@ def _add_verify(commands: Any) -> None:
         "verify",
         help="run notebooks from their stores, offline, and compare every answer with the saved one",
         description="Runs notebooks in strict replay (no key, no network) and compares the outputs of every cell with the saved ones. "
-        "Exit code: 0 all the same, 1 something differs or is missing, 2 could not run.",
+        "Exit code: 0 all the same, 1 something differs or is missing, 2 could not run. The environment is an allow-list "
+        "and the network is closed to Python, but this is no sandbox: run only notebooks that you would run yourself.",
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
-    parser.add_argument("--record", action="store_true", help="run live where an answer is missing, record it, and write the outputs")
+    does_more = parser.add_mutually_exclusive_group()
+    does_more.add_argument("--record", action="store_true", help="run live where an answer is missing, record it, and write the outputs")
+    prune_help = "after a run in which every cell passed, move the records that no notebook of the folder asked for to NAME.cleared"
+    does_more.add_argument("--prune", action="store_true", help=prune_help)
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML, too")
     parser.add_argument("--workers", type=_positive, default=2, metavar="N", help="notebooks side by side (default: %(default)s)")
     parser.add_argument("--timeout", type=_positive, default=600, metavar="SECONDS", help="for each cell (default: %(default)s)")
     parser.add_argument("--allow-errors", action="store_true", help="a cell may fail, as if all were tagged `raises-exception`")
+    parser.add_argument("--allow-empty", action="store_true", help="accept prompt cells that were never run and have no recorded answer")
+    env_help = "let this variable through to the notebook; repeatable, and never for one that looks secret"
+    parser.add_argument("--env", action="append", default=[], metavar="NAME", help=env_help)
     parser.set_defaults(run=run_verify)
 
 
@@ -75,10 +119,10 @@ def _add_cache(commands: Any) -> None:
     parser = commands.add_parser(
         "cache",
         help="look after stores of recorded answers",
-        description="stats, list, check and tidy take stores; show takes a store and the beginnings of keys; "
-        "merge takes a store and others whose records it takes in. check exits with 1 on damaged lines.",
+        description="stats, list, check, tidy and clear take stores; show takes a store and the beginnings of keys; "
+        "merge takes a store and others whose records are merged into it. check exits with 1 on damaged lines.",
     )
-    parser.add_argument("what", choices=("stats", "list", "show", "tidy", "merge", "check"))
+    parser.add_argument("what", choices=("stats", "list", "show", "tidy", "merge", "check", "clear"))
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.set_defaults(run=run_cache)
 
@@ -91,41 +135,63 @@ def _positive(text: str) -> int:
 
 def run_verify(chosen: argparse.Namespace) -> int:
     """Verify notebooks: verdicts on standard output, progress on standard error."""
-    from . import verdicts
-    from .markup import printable
-    from .verify import Terms, find, verify
+    from .verify import pruning, report
+    from .verify.runner import VerifyOptions, find, verify
 
-    found = find(chosen.places)
+    found = pruning.add_neighbours(find(chosen.places)) if chosen.prune else find(chosen.places)
     names = Counter(path.name for path in found)
-    terms = Terms(record=chosen.record, timeout=chosen.timeout, workers=chosen.workers, allow_errors=chosen.allow_errors)
-    done: list[verdicts.NotebookVerdict] = []
-    progress = _Ticker(sys.stderr)
-    for verdict in verify(found, terms, told=progress.tell):
+    options = VerifyOptions(
+        record=chosen.record,
+        timeout=chosen.timeout,
+        workers=chosen.workers,
+        allow_errors=chosen.allow_errors,
+        allow_empty=chosen.allow_empty,
+        environ=tuple(chosen.env),
+    )
+    done: list[report.NotebookVerdict] = []
+    progress = _ProgressLine(sys.stderr)
+    for verdict in verify(found, options, progress=progress.show):
         done.append(verdict)
         progress.clear()
-        print(printable("\n".join(verdicts.told(verdict, whole_path=names[verdict.path.name] > 1))), flush=True)
+        _print_lines(report.describe(verdict, whole_path=names[verdict.path.name] > 1))
     if len(done) > 1:
-        bad = sum(bool(v.exit_code) for v in done)
-        print(f"{len(done)} notebooks: {len(done) - bad} fine, {bad} not")
+        failed = sum(bool(v.exit_code) for v in done)
+        print(f"{len(done)} notebooks: {len(done) - failed} passed, {failed} failed")
+    if chosen.prune:
+        _print_lines(pruning.prune(done))
     if chosen.junit is not None:
-        try:
-            chosen.junit.parent.mkdir(parents=True, exist_ok=True)
-            chosen.junit.write_bytes(verdicts.junit(done))
-        except OSError as error:
-            raise TinyLLMError(f"{chosen.junit} cannot be written: {error.strerror}") from error
-    return verdicts.exit_code(done)
+        _write_junit(chosen.junit, report.junit(done))
+    return report.exit_code(done)
 
 
-class _Ticker:
+def _write_junit(path: Path, xml: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(xml)
+    except OSError as error:
+        raise TinyLLMError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    print("\n".join(map(_plain_line, lines)), flush=True)
+
+
+def _plain_line(text: str) -> str:
+    """One line, whatever names it holds: they can neither command a terminal nor feign a line of ours."""
+    return " ".join(printable(text).splitlines())
+
+
+class _ProgressLine:
     """Progress lines: one that overwrites itself in a terminal, else one for each notebook."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._seen = out, set[str]()
         self._lock = threading.Lock()
 
-    def tell(self, line: str) -> None:
+    def show(self, line: str) -> None:
         """Show how far a notebook has come."""
         with self._lock:
+            line = _plain_line(line)
             name = line.rpartition(":")[0]
             if self._out.isatty():
                 self._out.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
@@ -143,42 +209,42 @@ class _Ticker:
 
 def run_cache(chosen: argparse.Namespace) -> int:
     """Do one thing to a store, or to several."""
-    from . import shelves
-    from .markup import printable
+    from .recording import maintenance
 
-    lines, code = shelves.DOES[chosen.what]([*chosen.files])
-    print(printable("\n".join(lines)))
+    lines, code = maintenance.COMMANDS[chosen.what]([*chosen.files])
+    _print_lines(lines)
     return code
 
 
 def run_demo(chosen: argparse.Namespace) -> int:
     """Execute the first notebook live on the embedded model, show each cell, write notebook and page."""
-    from . import runs
+    from .recording.names import store_beside
+    from .verify import kernels
 
     fetch_weights()
     folder: Path = chosen.folder
     folder.mkdir(parents=True, exist_ok=True)
-    notebook = runs.read(first_notebook())
+    notebook = kernels.read(first_notebook())
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    store = folder / f"{Path(FIRST_NOTEBOOK).stem}.llm.jsonl"
+    store = store_beside(folder / FIRST_NOTEBOOK)
     store.unlink(missing_ok=True)  # the demonstration is live, every time
     environ = {"TINYLLM_API_TYPE": "local", "TINYLLM_MODEL": EMBEDDED, "TINYLLM_MODE": "auto", "TINYLLM_STORE": str(store.absolute())}
     print(f"Running {FIRST_NOTEBOOK} on a model inside this machine: no key, no network.\n")
-    _tell_markdown(notebook.cells, -1)
+    _print_markdown(notebook.cells, -1)
     try:
-        runs.execute(
+        kernels.execute(
             notebook,
             folder,
             {**os.environ, **environ},
-            started=lambda _index, cell: print(_framed(cell.source), flush=True),
-            finished=lambda index, cell: _tell_outputs(notebook.cells, index, cell),
+            started=lambda _index, cell: print(_frame(cell.source), flush=True),
+            finished=lambda index, cell: _print_outputs(notebook.cells, index, cell),
         )
     finally:
-        runs.write(notebook, folder / FIRST_NOTEBOOK)
+        kernels.write(notebook, folder / FIRST_NOTEBOOK)
     page = folder / f"{Path(FIRST_NOTEBOOK).stem}.html"
-    page.write_text(runs.to_html(notebook), encoding="utf-8")
+    page.write_text(kernels.to_html(notebook), encoding="utf-8")
     print(f"Written: {folder / FIRST_NOTEBOOK}, {page} (open it in a browser) and the answers in {store}.")
     print("Run the notebook again and every answer comes from that file, at once and unchanged.")
     return 0
@@ -191,21 +257,21 @@ def first_notebook() -> Path:
     return packaged if packaged.exists() else checkout
 
 
-def _framed(source: str) -> str:
+def _frame(source: str) -> str:
     bar = "─" * min(shutil.get_terminal_size().columns, 78)
     return f"{bar}\n{textwrap.indent(source, '  ')}\n{bar}"
 
 
-def _tell_outputs(cells: list[Any], index: int, cell: Any) -> None:
+def _print_outputs(cells: list[Any], index: int, cell: Any) -> None:
     """Print a cell's outputs as a terminal would, and the headings that follow it."""
     for output in cell.outputs:
         text = output.get("text") or output.get("data", {}).get("text/plain") or "\n".join(output.get("traceback", []))
         if text:
-            print(f"{text.rstrip()}\n", flush=True)
-    _tell_markdown(cells, index)
+            print(f"{printable(text).rstrip()}\n", flush=True)
+    _print_markdown(cells, index)
 
 
-def _tell_markdown(cells: list[Any], index: int) -> None:
+def _print_markdown(cells: list[Any], index: int) -> None:
     for cell in cells[index + 1 :]:
         if cell.cell_type != "markdown":
             return
@@ -217,7 +283,7 @@ def run_models(chosen: argparse.Namespace) -> int:
     if chosen.what == "fetch":
         print(fetch_weights().name)
         return 0
-    from . import reports
+    from .notebook import reports
 
     print(reports.models_table()["text/plain"])
     return 0
@@ -225,10 +291,10 @@ def run_models(chosen: argparse.Namespace) -> int:
 
 def fetch_weights() -> Path:
     """The embedded model's weights, fetched on first use with a progress line on standard error."""
-    from .files import cache_folder
-    from .providers import engine, weights
+    from .providers import llamacpp_server, weights
+    from .settings.paths import cache_folder
 
-    engine.require()
+    llamacpp_server.require()
     found = weights.find(cache_folder=cache_folder())
     if found is not None:
         return found
@@ -240,10 +306,9 @@ def fetch_weights() -> Path:
 
 
 def _progress_line(message: str, done: int, total: int) -> None:
-    share = f"{done / total:4.0%}" if total else ""
     end = "\r" if sys.stderr.isatty() else os.linesep
     if sys.stderr.isatty() or done in (0, total):
-        print(f"{message} {share}", end=end, file=sys.stderr, flush=True)
+        print(format_progress(message, done, total), end=end, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

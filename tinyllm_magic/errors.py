@@ -1,7 +1,4 @@
-"""Evidence in, errors out: the tree of everything that can go wrong.
-
-Knows what each failure is called, what it keeps as evidence and how it reads in a notebook.
-Does not know who raises it, which vendor answered or where it is shown.
+"""The tree of everything that can go wrong: what each error keeps as evidence, and how it reads in a notebook.
 
 ::
 
@@ -19,6 +16,8 @@ Does not know who raises it, which vendor answered or where it is shown.
     ├── BudgetError                 .budget .spent     a call that would pass the budget
     ├── NotAsked                                       a row whose turn had not come when a map was stopped
     ├── NoJSONError (ValueError)    .text              an answer that holds no JSON
+    ├── SchemaError (ValueError)    .text .faults      an answer that is not what its schema asks for
+    ├── ToolError                   .response          a run of tools that cannot go on
     └── ProviderError               .status .request_id .attempts .first .last
         ├── InvalidRequestError                        the request is wrong: asking again is no use
         │   ├── AuthError                              401, 403: key missing, wrong or not allowed
@@ -27,6 +26,7 @@ Does not know who raises it, which vendor answered or where it is shown.
         │   ├── ContentFilterError                     refused by a content filter
         │   ├── UnsupportedError    .feature           the model takes no tools, schema, parameter
         │   └── QuotaError                             no credit left
+        ├── AnswerTooLargeError                        more bytes than MAX_ANSWER_BYTES
         └── NonTerminalError                           it may pass: asked again with growing waits
             ├── RateLimitError      .retry_after       429
             ├── ServerError                            5xx, 408, 409
@@ -42,30 +42,68 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict, Unpack
+
+
+class Evidence(TypedDict, total=False):
+    """What an error may keep; each class declares as attributes which of these it does keep."""
+
+    key: str | None
+    source: str | None
+    option: str | None
+    line: int | None
+    column: int | None
+    variable: str | None
+    near: tuple[str, ...]
+    extra: str | None
+    path: str | None
+    request: Any
+    nearest: Mapping[str, Any] | None
+    difference: tuple[str, ...]
+    budget: float | None
+    spent: float | None
+    text: str
+    faults: tuple[tuple[str, str], ...]
+    response: Any
+    status: int | None
+    request_id: str | None
+    attempts: int
+    first: BaseException | None
+    last: BaseException | None
+    feature: str | None
+    retry_after: float | None
+    table: Any
 
 
 class TinyLLMError(Exception):
     """Base of every error of this package: what went wrong, and what to do next.
 
     ``hint`` is one sentence for the reader, or empty. Evidence arrives as keyword arguments
-    and is kept as attributes.
+    and is kept as attributes; ``TypeError`` for what the class does not declare. ``table`` is what a
+    map had answered before this error stopped it. Message and hint may quote a server, a file or a name:
+    they are kept without secrets and control characters, and not without end.
     """
 
+    table: Any = None
     hint: str = ""
 
-    def __init__(self, message: str, *, hint: str = "", **evidence: Any) -> None:
-        super().__init__(message)
+    def __init__(self, message: object = "", *details: object, hint: str = "", **evidence: Unpack[Evidence]) -> None:
+        from .redaction import clean_message  # late: an error is rare, and loading the extension is to take no time
+
+        said = ": ".join(part for part in map(str, (message, *details)) if part)  # a client may raise ours with what it likes
+        super().__init__(*([clean_message(said)] if said else []))
         if hint:
-            self.hint = hint
-        for name, value in evidence.items():
-            setattr(self, name, value)
+            self.hint = clean_message(hint)
+        for name in evidence:
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} keeps no evidence named {name!r}")
+        vars(self).update(evidence)
 
     @property
     def message(self) -> str:
-        """What went wrong, without the hint."""
-        return str(self.args[0]) if self.args else ""
+        """What went wrong, without the hint; what the class stands for where nobody said more."""
+        return str(self.args[0]) if self.args else (type(self).__doc__ or "").partition("\n")[0]
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -169,6 +207,28 @@ class NoJSONError(TinyLLMError, ValueError):
     text: str = ""
 
 
+class SchemaError(TinyLLMError, ValueError):
+    """An answer that is not what its schema asks for.
+
+    ``text`` is the answer as written, ``response`` the whole of it, ``faults`` what is wrong: pairs of where (a
+    path such as ``tags[2].name``, empty for the whole) and why.
+    """
+
+    hint = "`--tries 2` (tries=2) asks again and shows the model its fault; the answer as written is kept in `.text`."
+    text: str = ""
+    faults: tuple[tuple[str, str], ...] = ()
+    response: Any = None
+
+
+class ToolError(TinyLLMError):
+    """A run of tools that cannot go on: too many steps, or a call that has to be approved where nobody can be asked.
+
+    ``response`` is the last answer, with the calls that were not run; its ``steps`` are those that were.
+    """
+
+    response: Any = None
+
+
 class ProviderError(TinyLLMError):
     """A provider did not answer.
 
@@ -185,11 +245,13 @@ class ProviderError(TinyLLMError):
 
 
 class InvalidRequestError(ProviderError, ValueError):
-    """The request itself is refused; asking again is of no use (seed name: stop)."""
+    """The request itself is refused; asking again is of no use."""
 
 
 class AuthError(InvalidRequestError):
-    """The key is missing, wrong or not allowed to do this (401, 403)."""
+    """The key is missing, wrong or not allowed to do this (401, 403); ``variable`` is to hold a missing one."""
+
+    variable: str | None = None
 
     hint = "Check the key and that its account may use this model (`%llm_models` shows which keys are present)."
 
@@ -225,8 +287,14 @@ class QuotaError(InvalidRequestError):
     hint = "Add credit to the provider's account, or choose another model with `-m`."
 
 
+class AnswerTooLargeError(ProviderError):
+    """The answer has more bytes than MAX_ANSWER_BYTES; the rest was not read, and it is not asked for again."""
+
+    hint = "No chat answer is that long: check the endpoint, or raise MAX_ANSWER_BYTES with `%llm_config`."
+
+
 class NonTerminalError(ProviderError):
-    """A failure that may pass; it is tried again with growing waits (seed name: retry)."""
+    """A failure that may pass; it is tried again with growing waits."""
 
     retryable = True
 
@@ -266,12 +334,15 @@ class BadResponseError(NonTerminalError):
 class Stopped(KeyboardInterrupt):
     """The user interrupted a cell: the partial text stays on screen, nothing is recorded.
 
-    ``table`` holds the finished rows where a map was interrupted; they are recorded.
+    ``response`` is what had arrived of one answer, with the finish reason ``stopped``; of several samples, the
+    list of those that were complete and of this one. ``table`` holds the
+    finished rows where a map was interrupted; they are recorded.
     """
 
-    def __init__(self, partial: str = "", *, message: str = "", table: Any = None) -> None:
+    def __init__(self, partial: str = "", *, message: str = "", response: Any = None, table: Any = None) -> None:
         super().__init__(message or "Stopped: the partial answer is kept above; nothing was recorded.")
         self.partial = partial
+        self.response = response
         self.table = table
 
     def _render_traceback_(self) -> list[str]:
@@ -301,4 +372,7 @@ def show_traceback() -> None:
     if last is None:
         sys.stderr.write("There was no error in this session.\n")
         return
-    sys.stderr.write("".join(traceback.format_exception(last)))
+    from .redaction import redact
+    from .text_format import printable
+
+    sys.stderr.write(redact(printable("".join(traceback.format_exception(last)))))

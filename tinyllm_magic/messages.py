@@ -1,12 +1,9 @@
-"""Plain data in, frozen questions out: ``Message`` and ``Request``.
-
-Knows the chat format, canonical JSON and what decides an answer (``Request.key``).
-Does not know answers, files, networks, templates, settings or the notebook.
-"""
+"""The values of a question, ``Message`` and ``Request``, and the canonical JSON from which a request's key is made."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +13,7 @@ from typing import Any
 import rfc8785
 
 from .errors import MessageError, near, suggest
+from .file_text import FileText
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 KEY_VERSION = "k1"
@@ -46,6 +44,11 @@ class Message:
         if isinstance(self.content, tuple):
             return "\n".join(str(p["text"]) for p in self.content if "text" in p)
         return self.content or ""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether this message says how to answer, under the name that its model has for it."""
+        return self.role in ("system", "developer")
 
     def to_dict(self) -> dict[str, Any]:
         """The message in the OpenAI chat format, as a new dict."""
@@ -95,8 +98,23 @@ def to_messages(values: str | Iterable[Message | Mapping[str, Any]]) -> tuple[Me
     return messages
 
 
+def follow(history: tuple[Message, ...], messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Messages as the next turn of a conversation: its system message stands first, or the one that they bring themselves.
+
+    >>> [m.text for m in follow((Message("system", "Be brief."), Message("user", "1?")), (Message("user", "2?"),))]
+    ['Be brief.', '1?', '2?']
+    """
+    if not history:
+        return messages
+    own = tuple(m for m in messages if m.is_system)
+    held = tuple(m for m in history if m.is_system)
+    return (*(own or held), *(m for m in history if not m.is_system), *(m for m in messages if not m.is_system))
+
+
 def _plain(value: Any, where: str) -> Any:
     """A JSON value that RFC 8785 can write: blobs by digest, large integers as text."""
+    if isinstance(value, FileText):
+        return value.canonical()
     if isinstance(value, str):
         blob = _BLOB.match(value)
         if blob and len(value) > 256:
@@ -176,3 +194,42 @@ def key_of(canonical: Mapping[str, Any]) -> str:
             hint="NaN, infinity and lone surrogates have no place in a request.",
         ) from error
     return f"{KEY_VERSION}:{hashlib.sha256(text).hexdigest()}"
+
+
+def begins_key(beginning: str, key: str) -> bool:
+    """Whether a key begins with these digits, written with or without its version; no digits begin none.
+
+    >>> begins_key("3f", "k1:3fa0"), begins_key("k1:3f", "k1:3fa0"), begins_key("k1:", "k1:3fa0")
+    (True, True, False)
+    """
+    version = f"{KEY_VERSION}:"
+    digits = beginning.removeprefix(version)
+    return bool(digits) and key.removeprefix(version).startswith(digits)
+
+
+def last_prompt(canonical: Mapping[str, Any]) -> str:
+    """What a canonical request asked last: the last message that is no system message, a tool's call, an address, a text to embed.
+
+    >>> last_prompt({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]})
+    'Why?'
+    >>> last_prompt({"messages": [{"role": "user", "content": [{"type": "image_url"}, {"type": "text", "text": "Why?"}]}]})
+    '[image] Why?'
+    """
+    if canonical.get("kind") == "tool":
+        arguments = (canonical.get("params") or {}).get("arguments")
+        return f"{canonical.get('model')}({json.dumps(arguments, ensure_ascii=False)})"
+    messages = [m for m in canonical.get("messages", ()) if m.get("role") != "system"]
+    if messages:
+        content = messages[-1].get("content")
+        if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+            return " ".join(_name_part(part) for part in content)
+    else:
+        params = canonical.get("params") or {}
+        content = params.get("url" if canonical.get("kind") == "file" else "input", "")
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
+def _name_part(part: Mapping[str, Any]) -> str:
+    """A part of a canonical message in a word or two, a text as it is."""
+    text = part.get("text")
+    return text if isinstance(text, str) else f"[{'file' if text is not None else str(part.get('type', 'part')).removesuffix('_url')}]"

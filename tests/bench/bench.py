@@ -117,8 +117,8 @@ def pool():
 
 
 def ours_stream(ours):
-    client, plan = ours.plan(M, "gpt-4o-mini", {})
-    return (c.text for c in client.stream(plan))
+    prepared = ours.prepare(M, "gpt-4o-mini")
+    return (c.text for c in prepared.stream())
 
 
 def sdk_stream(sdk):
@@ -170,14 +170,15 @@ def drawing():
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
 
-    from tinyllm_magic.display import Card, view_for
+    from tinyllm_magic.display.cards import Card
+    from tinyllm_magic.display.views import choose_view
 
     paragraph = "Some **words** of an answer with `code` and a list:\n\n- one\n- two\n\n```python\nx = 1\n```\n\n"
     shell = InteractiveShell.instance()
 
     def stream(size):
         with capture_output():
-            view, text = view_for(shell), ""
+            view, text = choose_view(shell), ""
             while len(text) < size:
                 text += paragraph
                 view.push(Card(text=text, state="streaming"))

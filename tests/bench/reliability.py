@@ -1,4 +1,4 @@
-"""What becomes of acknowledged records: kills, many writers, cut and flipped bytes, no room, in one run.
+"""What becomes of acknowledged records: kills, interrupts, many writers, cut and flipped bytes, no room, in one run.
 
 ``python tests/bench/reliability.py [KILLS]`` prints the figures; every one that should be 0 is.
 """
@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from tinyllm_magic import Message, Request, Store
-from tinyllm_magic.answers import Answer, Record, Usage
-from tinyllm_magic.index import Index
+from tinyllm_magic.recording.index import Index
+from tinyllm_magic.responses import Answer, Record, Usage
 
 WRITER = """
 import sys
@@ -56,6 +56,51 @@ def kills(folder: Path, count: int) -> str:
         mended += bool(store.check())
     lost = acknowledged - {r.key for r in store.records()}
     return f"kill -9: {count} kills, {len(acknowledged):,} acknowledged, {len(lost)} lost, a torn last line after {mended} of them"
+
+
+INTERRUPTED = """
+import random, signal, sys
+from reliability import record
+from tinyllm_magic import Store
+
+armed = False
+
+def interrupt(*_):
+    global armed
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.004))
+    if armed:
+        armed = False
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGALRM, interrupt)
+store, kept, done, interrupts = Store(sys.argv[1]), [], 0, 0
+made = [record(f"interrupted {n}") for n in range(int(sys.argv[2]))]
+signal.setitimer(signal.ITIMER_REAL, 0.001)
+while done < len(made):
+    try:
+        armed = interrupts < 500
+        if store.append(made[done]):
+            armed = False
+            kept.append(made[done].key)
+            done += 1
+    except KeyboardInterrupt:
+        interrupts += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+store.flush()
+fresh = Store(store.path)
+print(interrupts, len(kept), len(set(kept) - set(fresh.keys())), len(fresh.check()))
+"""
+
+
+def interrupts(folder: Path, count: int = 1000) -> str:
+    """A KeyboardInterrupt every 0.5 to 4 ms while records are appended; whoever was interrupted tries again."""
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", INTERRUPTED, str(folder / "interrupts.jsonl"), str(count)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    if done.returncode:
+        return f"interrupts: not measured ({(done.stderr.strip().splitlines() or ['?'])[-1]})"
+    sent, kept, lost, damaged = done.stdout.split()
+    return f"{sent} interrupts: {kept} acknowledged, {lost} lost, {damaged} damaged lines"
 
 
 def writers(folder: Path, processes: int = 8, count: int = 200) -> str:
@@ -120,6 +165,10 @@ from tinyllm_magic import Store
 how, path = sys.argv[1], Path(sys.argv[2])
 if how == "disk":
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path.parent)], check=True)
+if how == "limit":
+    import resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, 256 * 1024))
 store, made = Store(path), [record(str(n)) for n in range(400)]
 if how == "folder":
     store.append(made[0])
@@ -136,7 +185,7 @@ print(len(kept), sum(fresh.get(r.key) != r for r in kept), len(fresh.check()), l
 
 
 def without_room(folder: Path, how: str) -> str:
-    """400 records on a disk of 256 KB (a tmpfs of its own, where that may be mounted), or in a folder that may not be written."""
+    """400 records on a disk of 256 KB (a tmpfs of its own, where that may be mounted), under such a limit, or in a closed folder."""
     place = folder / how
     place.mkdir()
     for above in (place, *place.parents[:2]):
@@ -157,9 +206,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         print(kills(place, int(sys.argv[1]) if sys.argv[1:] else 200), flush=True)
-        for work in (writers, truncations, flips):
+        for work in (interrupts, writers, truncations, flips):
             print(work(place), flush=True)
-        for how in ("disk", "folder"):
+        for how in ("disk", "limit", "folder"):
             print(without_room(place, how), flush=True)
 
 

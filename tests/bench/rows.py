@@ -204,7 +204,7 @@ def stop():
     with Served(delay=0.02) as server:
         rows, once = [{"n": n} for n in range(CALLS)], iter([True])
         try:
-            map_rows(call(), rows, workers=16, progress=lambda t: t.tally.done > CALLS // 4 and next(once, False) and _interrupt())
+            map_rows(call(), rows, workers=16, progress=lambda t: t.progress.done > CALLS // 4 and next(once, False) and _interrupt())
         except errors.Stopped as stopped:
             kept = len(stopped.table) - len(stopped.table.failed)
         between = server.facts()

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyllm_magic import Message, Request, Store
-from tinyllm_magic.answers import Answer, Record, Usage
-from tinyllm_magic.records import decode, encode, header_line
+from tinyllm_magic.recording.codec import decode, encode, header_line, parse
+from tinyllm_magic.responses import Answer, Record, Usage
 
 PROBES = 1000
 
@@ -171,6 +171,13 @@ def main() -> None:
     count = int(sys.argv[1]) if sys.argv[1:] else 100_000
     keys, lines = made(count)
     print(f"{count:,} records of {sum(map(len, lines)) // count:,} bytes; times are medians (99th percentile)\n")
+    decode(lines[0])  # what it imports late
+    steps = {"json.loads": json.loads, "strict parse": parse, "decode": decode}
+    print(
+        "one line, µs:",
+        ", ".join(f"{n} {told([timed(lambda work=work, line=line: work(line)) for line in lines[:PROBES]])}" for n, work in steps.items()),
+        "\n",
+    )
     print("| store | open, first answer | look-up µs | miss µs | append µs | Python holds | process grew |\n|---|--:|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "keys"

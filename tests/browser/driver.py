@@ -38,7 +38,9 @@ FLAGS = [
 QUIET = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+    "@jupyterlab/completer-extension:manager": {"providerTimeout": 30_000},  # a busy machine completes late
 }
+PREBUILT = Path(__file__).parents[2] / "tinyllm_magic" / "labextension" / "prebuilt"
 THEMES = "@jupyterlab/apputils-extension:themes"
 # Notebook 7.6 logs this at its start with no code of ours.
 NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
@@ -123,6 +125,7 @@ def _environment(state: Path, more: dict) -> dict:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "AZURE_", "TINYLLM_", "JPY_", "JUPYTER"))}
     return {
         **kept,
+        "JUPYTER_PATH": str(_own_extension(state)),
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
         "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
@@ -131,6 +134,15 @@ def _environment(state: Path, more: dict) -> dict:
         "TINYLLM_CONFIG_DIR": str(state / "tinyllm"),
         **more,
     }
+
+
+def _own_extension(state: Path) -> Path:
+    """A folder in which Jupyter finds the extension of this checkout, whatever is installed."""
+    link = state / "jupyter" / "labextensions" / "tinyllm-magic"
+    if not link.exists():
+        link.parent.mkdir(parents=True)
+        link.symlink_to(PREBUILT, target_is_directory=True)
+    return link.parent.parent
 
 
 def _free_port() -> int:
@@ -165,18 +177,20 @@ def _stop(process: subprocess.Popen) -> None:
 
 
 class Notebook:
-    """A notebook open in a page; cells are counted from 0."""
+    """A notebook open in a page, without a name a new one that the launcher makes; cells are counted from 0."""
 
-    def __init__(self, context, server: Server, name: str, *, kernel: bool = True) -> None:
-        self.server, self.path = server, server.root / name
+    def __init__(self, context, server: Server, name: str | None = None, *, kernel: bool = True) -> None:
+        self.server, self.path = server, server.root / (name or "Untitled.ipynb")
         self.page: Page = context.new_page()
         self.console: list[str] = []
         self.page.on("console", lambda m: m.type == "error" and self.console.append(m.text))
         self.page.on("pageerror", lambda e: self.console.append(str(e)))
         self.requests: list[str] = []
         self.page.on("request", lambda r: self.requests.append(r.url))
-        where = "lab/tree" if server.app == "lab" else "notebooks"
-        self.page.goto(f"{server.base}/{where}/{name}?token={server.token}" + ("&reset" if server.app == "lab" else ""))
+        where = "lab" if name is None else f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
+        self.page.goto(f"{server.base}/{where}?token={server.token}" + ("&reset" if server.app == "lab" else ""))
+        if name is None:
+            self.page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.page.wait_for_function("() => window.jupyterapp")
         if kernel:
@@ -221,6 +235,30 @@ class Notebook:
         errors = self.cell_errors(index)
         if bool(errors) != fails:
             raise AssertionError(f"cell {index}: {errors}")
+
+    def write_and_run(self, source: str) -> None:
+        """Type the active cell and run it: JupyterLab then makes the next one active, new where there is none."""
+        self.page.locator(".jp-Cell.jp-mod-active .cm-content").click()
+        index = self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.activeCellIndex")
+        for number, line in enumerate(source.splitlines()):
+            if number:
+                self.page.keyboard.press("Enter")
+            self.page.keyboard.type(line)
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function("i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount", arg=index)
+        self.wait_idle()
+        if errors := self.cell_errors(index):
+            raise AssertionError(f"cell {index}: {errors}")
+
+    def rename(self, name: str) -> None:
+        """Give the notebook another name through the menu File."""
+        self.page.get_by_role("menuitem", name="File", exact=True).click()
+        self.page.get_by_role("menuitem", name="Rename Notebook").click()
+        field = self.page.locator(".jp-Dialog input")
+        field.fill(name)
+        field.press("Enter")
+        self.page.wait_for_function("name => window.jupyterapp.shell.currentWidget.context.path === name", arg=name)
+        self.path = self.path.with_name(name)
 
     def cell_errors(self, index: int) -> list[str]:
         """The names and texts of the errors under a cell."""

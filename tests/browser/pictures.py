@@ -77,7 +77,7 @@ def _move_sliders(book) -> None:
 
 
 def _weights() -> dict[str, str]:
-    from tinyllm_magic.files import cache_folder
+    from tinyllm_magic.settings.paths import cache_folder
 
     return {"TINYLLM_CACHE_DIR": str(cache_folder())}
 

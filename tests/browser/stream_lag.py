@@ -20,8 +20,8 @@ SETUP = f"""
 %load_ext tinyllm_magic
 import time
 from tinyllm_magic import register_client, session
-from tinyllm_magic.answers import Chunk
-from tinyllm_magic.kinds import EchoClient
+from tinyllm_magic.responses import Chunk
+from tinyllm_magic.clients.client import EchoClient
 
 PIECES = ["## A head\\n\\n", "Some *words* ", "and `code` ", "in a line, ", "then a list:\\n\\n", "- one\\n", "- two\\n\\n",
           "```python\\n", "x = 1  # why\\n", "```\\n\\n"]

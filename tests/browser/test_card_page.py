@@ -4,10 +4,11 @@ import pytest
 from browser.test_panel_page import CONTRAST, DARK, LIGHT
 from htmlaudit import ATTACKS
 
-from tinyllm_magic import cards, previews
-from tinyllm_magic.answers import ToolCall, Usage
-from tinyllm_magic.cards import Card, Entry
+from tinyllm_magic.display import cards, dry_run, tables
+from tinyllm_magic.display.cards import Card
+from tinyllm_magic.display.tables import HistoryItem
 from tinyllm_magic.messages import Message
+from tinyllm_magic.responses import ToolCall, Usage
 
 CODE = "# A head\n\nSome *text* with `code`, [a link](https://example.org).\n\n```python\ndef f(x): # why\n    return 'a', 1\n```\n\n"
 TABLE = "| a | b |\n|---|---|\n| 1 | 2 |\n"
@@ -15,7 +16,7 @@ STATES = ("streaming", "done", "stopped", "error")
 
 
 def drawn(card):
-    return cards.bundle(card)["text/html"]
+    return cards.bundle_card(card)["text/html"]
 
 
 def hostile(attack):
@@ -32,10 +33,10 @@ def test_no_hostile_text_runs_or_loads_anything(page):
     for attack in ATTACKS:
         shown = [drawn(c) for c in hostile(attack)]
         shown += [
-            cards.history_bundle([Entry(attack, attack, Card(attack, model=attack))], title=attack)["text/html"],
-            cards.table_bundle(attack, [attack], [[attack]], caption=attack)["text/html"],
-            previews.dry_run_bundle([Message("user", attack)], [3], window=9, model=attack, pieces=[[attack]])["text/html"],
-            cards.grid_bundle(hostile(attack), title=attack)["text/html"],
+            tables.bundle_history([HistoryItem(attack, attack, Card(attack, model=attack))], title=attack)["text/html"],
+            tables.bundle_table(attack, [attack], [[attack]], caption=attack)["text/html"],
+            dry_run.bundle_dry_run([Message("user", attack)], [3], window=9, model=attack, pieces=[[attack]])["text/html"],
+            tables.bundle_grid(hostile(attack), title=attack)["text/html"],
         ]
         page.evaluate("() => { window.alert = () => { window.ran = 1; } }")
         page.evaluate("html => { document.body.innerHTML = html; }", "".join(shown))
@@ -56,7 +57,7 @@ def test_contrast_of_all_text_is_enough(page, theme):
         for s in STATES
     ]
     shown.append(drawn(Card(state="error", error=("It failed", "→ try `this`"))))
-    shown.append(previews.dry_run_bundle([Message("user", "hi")], [1], window=9, pieces=[["h", "i"]])["text/html"])
+    shown.append(dry_run.bundle_dry_run([Message("user", "hi")], [1], window=9, pieces=[["h", "i"]])["text/html"])
     page.set_content(f"<style>{theme} body{{background:var(--jp-layout-color1)}}</style>{''.join(shown)}")
     page.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
     ratio, where = page.evaluate(CONTRAST)
@@ -94,5 +95,5 @@ def test_a_wide_table_scrolls_within_its_card_in_a_narrow_window(page):
 
 
 def test_a_notebook_that_drops_styles_still_separates_the_words(page):
-    page.set_content(cards.bundle(Card("x", model="m", usage=Usage(1, 2), duration=3))["text/html"].split("</style>")[1])
+    page.set_content(cards.bundle_card(Card("x", model="m", usage=Usage(1, 2), duration=3))["text/html"].split("</style>")[1])
     assert page.locator("footer").inner_text() == "m · 1 in / 2 out tokens · 3.0 s · live"

@@ -5,9 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tinyllm_magic import panels
-from tinyllm_magic.sessions import session
-from tinyllm_magic.widgets import PARAMETERS, ParamPanel, Reading
+from tinyllm_magic.clients.sessions import session
+from tinyllm_magic.display.panel_widget import PARAMETERS, PanelState, ParamPanel
+from tinyllm_magic.notebook import panel as notebook_panel
+from tinyllm_magic.notebook import token_meter
 
 EVIL = '"><img src=http://evil.test/x onerror="window.ran=1"><script>window.ran=1</script>'
 DARK = """:root{--jp-layout-color1:#111;--jp-content-font-color1:rgba(255,255,255,.87);--jp-brand-color1:#2196f3;
@@ -17,7 +18,7 @@ LIGHT = """:root{--jp-layout-color1:#fff;--jp-content-font-color1:rgba(0,0,0,.87
 
 
 def made(reading=None):
-    read = (lambda: reading) if reading else lambda: panels.reading(panels._Meter())
+    read = (lambda: reading) if reading else lambda: notebook_panel.reading(token_meter.TokenMeter(notebook_panel.refresh))
     return ParamPanel(read, lambda _: "", lambda: "", lambda _: "")
 
 
@@ -131,7 +132,7 @@ def test_a_reset_is_one_message_with_the_values_that_hold_then(panel):
 
 def test_text_stays_text_and_nothing_is_loaded(mount):
     spec = {"low": 0, "high": 1, "step": 1, "from": 0, "to": 1, "stride": 1, "refused": EVIL, "unset": EVIL}
-    reading = Reading(
+    reading = PanelState(
         values={"model": EVIL, "mode": "auto"},
         answers=EVIL,
         models=[{"name": EVIL, "label": EVIL}],

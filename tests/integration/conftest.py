@@ -1,43 +1,23 @@
-"""What the tests of the engine share: a scripted server with its key and address set, and sleeps that are noted, not slept."""
-
-from types import SimpleNamespace
+"""What the integration tests share: a scripted server that the session asks, and recording without long waits."""
 
 import pytest
 from fakeserver import FakeServer
 
-KEY = "sk-a-very-secret-key-0123456789"
-
-
-class Started:
-    """Starts scripted servers; the first one's address is the environment's."""
-
-    def __init__(self, monkeypatch):
-        self._monkeypatch = monkeypatch
-        self.servers = []
-
-    def __call__(self, *script, environ=True):
-        server = FakeServer(script)
-        self.servers.append(server)
-        if environ:
-            self._monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-            self._monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        return server
+from tinyllm_magic import override
 
 
 @pytest.fixture
-def start(monkeypatch):
-    """``start(200, 429, …)``: a server with that script, and the environment that leads to it."""
-    started = Started(monkeypatch)
-    yield started
-    for server in started.servers:
-        server.close()
+def server(monkeypatch):
+    """A scripted server as OpenAI's address; each request is sent once."""
+    with FakeServer([]) as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        monkeypatch.setenv("TINYLLM_MAX_ATTEMPTS", "1")
+        yield running
 
 
 @pytest.fixture
-def sleeps(monkeypatch):
-    """The waits between attempts, in seconds; nobody sleeps."""
-    import tenacity.nap
-
-    noted = []
-    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=noted.append))
-    return noted
+def recording():
+    """Answers are recorded as in a notebook; retries hardly wait."""
+    with override(mode="auto", waiting_time=0.01):
+        yield

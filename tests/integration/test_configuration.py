@@ -8,7 +8,8 @@ from fakeserver import FakeServer
 from IPython.utils.capture import capture_output
 
 from tinyllm_magic import Mode, OpenAIClient, client, default, errors, override, session
-from tinyllm_magic.clients import version
+from tinyllm_magic.clients.environment import version
+from tinyllm_magic.settings import trust
 
 M = [{"role": "user", "content": "hi"}]
 FAR = "http://gateway.invalid/v1"
@@ -55,6 +56,7 @@ everywhere = pytest.mark.parametrize("place", [in_user_file, in_file, in_environ
     [
         ("MODEL", "gpt-4.1", "model", "gpt-4.1"),
         ("MAX_TOKENS", "9", "max_tokens", 9),
+        ("MAX_COMPLETION_TOKENS", "9", "max_tokens", 9),
         ("TEMPERATURE", "0.5", "temperature", 0.5),
         ("TOP_P", "0.9", "top_p", 0.9),
         ("FREQ_PENALTY", "0.1", "frequency_penalty", 0.1),
@@ -90,6 +92,30 @@ def test_the_timeout_reaches_the_call(start, monkeypatch, place):
     place(monkeypatch, "TIMEOUT", "0.3")
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
         send(max_attempts=1)
+
+
+@everywhere
+def test_the_effort_of_a_reasoning_model_reaches_the_wire_and_no_other_models(start, monkeypatch, place):
+    fake = start()
+    place(monkeypatch, "REASONING_EFFORT", "low")
+    send(model="o3")
+    assert fake.last["reasoning_effort"] == "low"
+    send(model="gpt-4o")
+    assert "reasoning_effort" not in fake.last
+
+
+@everywhere
+def test_the_largest_answer_reaches_the_call(start, monkeypatch, place):
+    start("x" * 2000)
+    place(monkeypatch, "MAX_ANSWER_BYTES", "1000")
+    with pytest.raises(errors.AnswerTooLargeError, match=r"MAX_ANSWER_BYTES \(1,000 bytes\)"):
+        send(max_attempts=1)
+
+
+def test_the_largest_answer_may_be_set_for_one_call(start):
+    start("x" * 2000)
+    with pytest.raises(errors.AnswerTooLargeError):
+        send(max_attempts=1, max_answer_bytes=1000)
 
 
 @everywhere
@@ -171,7 +197,7 @@ def test_a_named_model_gives_its_own_parameters_and_the_session_wins(start):
 def test_a_key_of_a_named_variable_is_sent(start, monkeypatch):
     fake = start()
     monkeypatch.setenv("MY_KEY", "mine")
-    write(f"[models.mine]\nbase_url={fake.url}\napi_key_env=MY_KEY\n")
+    write(f"[models.mine]\nbase_url={fake.url}\napi_key_env=MY_KEY\n", os.environ["TINYLLM_CONFIG_DIR"])
     send()
     assert fake.headers["authorization"] == "Bearer mine"
 
@@ -179,7 +205,7 @@ def test_a_key_of_a_named_variable_is_sent(start, monkeypatch):
 def test_a_missing_named_variable_is_named_and_nothing_else_is_sent(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "not this one")
     session.choose(base_url=FAR)
-    write("[models.mine]\napi_key_env=MY_KEY\n")
+    write("[models.mine]\napi_key_env=MY_KEY\n", os.environ["TINYLLM_CONFIG_DIR"])
     with pytest.raises(errors.AuthError, match="MY_KEY is not set"):
         send(model="mine")
 
@@ -201,15 +227,70 @@ def test_llm_config_shows_where_each_value_came_from(shell, monkeypatch):
     write("[OpenAI]\nTEMPERATURE=0.5\n[models.mine]\nprovider=echo\n")
     write("[OpenAI]\nTIMEOUT=9\n", os.environ["TINYLLM_CONFIG_DIR"])
     monkeypatch.setenv("TINYLLM_MAX_TOKENS", "8")
-    text = shown(shell, "top_p=0.5")
+    session.choose(top_p=0.5)
+    text = shown(shell, "")
     assert row(text, "temperature")[2:] == ["config.ini"]
-    assert row(text, "timeout")[2:] == ["user", "file"]
+    assert row(text, "timeout")[2:] == ["user", "config.ini"]
     assert row(text, "max_tokens")[2:] == ["environment", "TINYLLM_MAX_TOKENS"]
     assert row(text, "top_p")[2:] == ["session"]
-    assert row(text, "max_attempts")[2:] == ["packaged"]
+    assert row(text, "max_attempts")[2:] == ["default"]
     assert row(text, "seed")[1:] == ["not", "set"]
     assert row(text, "models.mine.provider")[1:] == ["echo", "config.ini"]
-    assert row(shown(shell, "--reset"), "top_p")[1:] == ["not", "set"]
+
+
+def test_a_change_shows_that_change_with_the_value_before(shell):
+    shown(shell, "temperature=0.2")
+    assert shown(shell, "temperature=0.5").splitlines()[3:] == ["temperature  0.5    session  0.2"]
+
+
+def test_a_reset_shows_what_it_took_back(shell):
+    shown(shell, "temperature=0.2 seed=3")
+    assert [line.split() for line in shown(shell, "--reset").splitlines()[3:]] == [
+        ["temperature", "not", "set", "0.2"],
+        ["seed", "not", "set", "3"],
+    ]
+
+
+@pytest.mark.parametrize(("line", "text"), [("--reset", "nothing changed"), ("trust", "this folder is trusted from now on")])
+def test_what_changes_no_value_is_said_in_a_sentence(shell, line, text):
+    assert shown(shell, line) == text
+
+
+def test_a_change_of_what_answers_is_shown_with_its_reason(shell):
+    last = shown(shell, "model=gpt-4o").splitlines()[-1]
+    assert last.split("  ")[0] == "answers now"
+    assert "gpt-4o (openai)" in last
+
+
+def test_a_trusted_key_name_shows_up_among_the_changes(shell):
+    write("[models.named]\nprovider=echo\napi_key_env=MY_KEY\n")
+    with pytest.warns(UserWarning, match="api_key_env"):
+        assert "api_key_env" not in shown(shell, "")
+    assert "models.named.api_key_env" in shown(shell, "trust")
+
+
+def test_llm_config_holds_no_absolute_path_of_this_machine(shell, tmp_path):
+    here = Path.cwd()
+    write(
+        f"[OpenAI]\nCACHE_FILE_NAME={here / 'sub' / 'kept.jsonl'}\n[models.mine]\nprovider=local\npath={tmp_path / 'weights' / 'm.gguf'}\n"
+    )
+    write("[OpenAI]\nTIMEOUT=9\n", os.environ["TINYLLM_CONFIG_DIR"])
+    with capture_output() as out:
+        shell.run_line_magic("llm_config", "")
+    assert str(tmp_path) not in str(out.outputs[0].data)
+    assert row(out.outputs[0].data["text/plain"], "cache_file_name")[1] == str(Path("sub", "kept.jsonl"))
+    assert row(out.outputs[0].data["text/plain"], "models.mine.path")[1] == f"…{os.sep}m.gguf"
+
+
+def test_a_setting_that_leads_to_no_model_is_refused_and_changes_nothing(shell):
+    with pytest.raises(errors.ConfigError, match="unknown API type 'zz'"):
+        shell.run_line_magic("llm_config", "api_type=zz")
+    assert session.chosen == {}
+
+
+def test_settings_of_a_file_that_lead_to_no_model_are_shown_with_the_reason(shell):
+    write("[OpenAI]\nAPI_TYPE=zz\n")
+    assert "unavailable with these settings" in shown(shell, "")
 
 
 def test_a_wrong_setting_names_key_and_place_and_changes_nothing(shell):
@@ -251,28 +332,82 @@ def test_a_key_of_the_users_file_does_not_go_to_an_address_of_somebody_elses_fol
         send(model="m", max_attempts=1)
 
 
+def key_sent(start, text, users=""):
+    """What stands after ``Bearer`` where a folder's file leads to a server on this machine (``HERE`` in the texts)."""
+    fake = start(environ=False)
+    write(users.replace("HERE", fake.url), os.environ["TINYLLM_CONFIG_DIR"])
+    write(text.replace("HERE", fake.url))
+    send(model="m", max_attempts=1)
+    return fake.headers["authorization"].removeprefix("Bearer ")
+
+
+@pytest.fixture
+def own_key(monkeypatch):
+    monkeypatch.setenv("MY_KEY", "of-another-service")
+
+
+def test_a_folder_does_not_name_the_variable_that_is_sent_until_it_is_trusted(start, shell, secret, own_key):
+    text = "[models.m]\nbase_url=HERE\napi_key_env=MY_KEY\n"
+    with pytest.warns(UserWarning, match=r"api_key_env of \[models.m\] is ignored.*llm_config trust"):
+        assert key_sent(start, text) == secret
+    with capture_output():
+        shell.run_line_magic("llm_config", "trust")
+    assert key_sent(start, text) == "of-another-service"
+
+
+@pytest.mark.filterwarnings("ignore:.*api_key_env")
+def test_a_folder_does_not_change_the_variable_that_the_user_names(start, secret, own_key, monkeypatch):
+    monkeypatch.setenv("THEIR_KEY", "wanted")
+    users = "[models.m]\nbase_url=HERE\napi_key_env=MY_KEY\n"
+    assert key_sent(start, "[models.m]\napi_key_env=THEIR_KEY\n", users) == "of-another-service"
+
+
+@pytest.mark.filterwarnings("ignore:.*holds a key")
+@pytest.mark.parametrize("theirs", ["[models.m]\nbase_url=HERE\n", "[OpenAI]\nBASE_URL=HERE\n"], ids=["of the model", "of all"])
+@pytest.mark.parametrize("users", ["api_key_env=MY_KEY", "api_key=of-another-service"])
+def test_an_address_of_a_folder_on_this_machine_gets_the_usual_key_and_no_key_of_a_named_model(start, secret, own_key, theirs, users):
+    assert key_sent(start, theirs, f"[models.m]\n{users}\n") == secret
+
+
+@pytest.mark.filterwarnings("ignore:.*holds a key")
+@pytest.mark.parametrize("theirs", ["[models.m]\nbase_url=HERE\n", "[OpenAI]\nBASE_URL=HERE\n[models.m]\n"], ids=["of the model", "of all"])
+def test_a_key_that_stands_in_the_folder_itself_is_sent_to_its_address_on_this_machine(start, secret, theirs):
+    assert key_sent(start, f"{theirs}api_key=lm-studio\n") == "lm-studio"
+
+
 def test_an_address_of_the_users_own_file_gets_the_key(secret):
     write(f"[models.m]\nbase_url={FAR}\n", os.environ["TINYLLM_CONFIG_DIR"])
     with pytest.raises(errors.ConnectionFailedError):
         send(model="m", max_attempts=1)
 
 
-def test_an_address_in_a_store_that_came_with_a_folder_gets_no_key(secret):
-    from tinyllm_magic.records import header_line
+def test_an_address_in_a_store_is_never_sent_to(start, secret, monkeypatch):
+    from tinyllm_magic.recording.codec import header_line
 
-    Path("session.llm.jsonl").write_bytes(header_line({"api_type": "openai", "model": "theirs", "endpoint": FAR}))
+    remembered, in_force = start(), start()
+    Path("session.llm.jsonl").write_bytes(header_line({"api_type": "openai", "model": "theirs", "endpoint": remembered.url}))
+    trust.trust(Path.cwd())
+    monkeypatch.setenv("OPENAI_BASE_URL", in_force.url)
     with override(cache_api_calls=True):
-        assert session.route(None, session.settings()).model == "theirs"
-        with pytest.raises(errors.AuthError, match="llm_config trust"):
-            send(max_attempts=1)
+        send(max_attempts=1)
+    assert (in_force.last["model"], in_force.n, remembered.n) == ("theirs", 1, 0)
+
+
+def test_an_address_that_is_corrected_in_the_environment_holds_for_the_next_call(start, secret, monkeypatch):
+    first, second = start(), start()
+    with override(cache_api_calls=True):
+        for question, fake in (("one", first), ("two", second)):
+            monkeypatch.setenv("OPENAI_BASE_URL", fake.url)
+            session.client().send_message([{"role": "user", "content": question}])
+    assert (first.n, second.n) == (1, 1)
 
 
 def test_what_a_store_remembers_of_the_vendor_does_not_go_to_the_users_gateway(start, secret):
-    from tinyllm_magic.models import Endpoint
-    from tinyllm_magic.providers import openai as vendor
+    from tinyllm_magic.models.endpoints import Endpoint
+    from tinyllm_magic.providers import openai_client
 
     gateway = start()
-    sdk = vendor.connect(Endpoint("openai"), environ=os.environ)
+    sdk = openai_client.connect(Endpoint("openai"), environ=os.environ)
     assert str(sdk.base_url) == "https://api.openai.com/v1/"
     assert gateway.n == 0
 

@@ -12,7 +12,7 @@ import openai
 import pytest
 from IPython.utils.capture import capture_output
 
-from tinyllm_magic import LLMCall, ModelManager, OpenAIClient, client, errors, override, register_client, session
+from tinyllm_magic import LLMCall, ModelManager, OpenAIClient, client, count_tokens, errors, override, register_client, session
 
 M = [{"role": "user", "content": "hi"}]
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}]
@@ -153,14 +153,14 @@ def test_interrupting_a_wait_between_attempts_works_at_once(start):
 def test_an_interrupt_in_a_stream_ends_it_hangs_up_and_records_nothing(start):
     fake = start({"text": "one two three", "hang": 2})
     mine = OpenAIClient(cache_api_calls=True, cache_file_name="a.jsonl")
-    _, plan = mine.plan(M, None, {})
-    stream = mine.stream(plan)
+    plan = mine.prepare(M)
+    stream = plan.stream()
     assert next(stream) is not None
     with pytest.raises(KeyboardInterrupt):
-        stream.throw(KeyboardInterrupt())
+        iter(stream).throw(KeyboardInterrupt())
     assert fake.hung_up.wait(10)
     assert not Path("a.jsonl").exists()
-    assert session.ledger.totals[plan.request.model].failed == 1
+    assert session.budget.totals[plan.request.model].failed == 1
 
 
 def test_no_retry_is_logged_to_the_screen_and_staminas_switches_stay(start, capfd):
@@ -196,7 +196,7 @@ try:
     client().send_message("d", timeout=0.3, max_attempts=1)
 except errors.CallTimeoutError:
     pass
-stream = OpenAIClient().stream(OpenAIClient().plan("e", None, {})[1])
+stream = OpenAIClient().prepare("e").stream()
 next(stream)
 del stream
 """
@@ -259,7 +259,7 @@ def call(**params):
 
 
 def test_cached_input_has_its_own_price(start):
-    start({"usage": USAGE}, {"usage": {**USAGE, "prompt_tokens_details": None}})
+    start({"usage": USAGE}, {"usage": {**USAGE, "prompt_tokens_details": None}}, far=True)
     cached, plain = call(), call(sample=1)
     assert cached.usage.cached_tokens == 800
     assert 0 < cached.cost < plain.cost
@@ -272,7 +272,7 @@ def test_the_price_of_an_unknown_model_is_none_and_never_0(start):
 
 
 def test_tokens_are_estimated_where_the_provider_reports_none(start):
-    start({"usage": None})
+    start({"usage": None}, far=True)
     response = call()
     assert response.usage.estimated
     assert response.usage.prompt_tokens > 3
@@ -280,41 +280,49 @@ def test_tokens_are_estimated_where_the_provider_reports_none(start):
 
 
 def test_a_price_behind_a_foreign_endpoint_counts_and_is_marked(shell, start):
-    start({"usage": USAGE})
+    start({"usage": USAGE}, far=True)
     with capture_output() as shown:
         shell.run_cell_magic("llm", "-m gpt-4o", "hi")
     assert "≈ $0.00" in shown.outputs[-1].data["text/plain"]
-    assert session.ledger.spent > 0
+    assert session.budget.spent > 0
     with capture_output() as shown:
         shell.run_line_magic("llm_usage", "")
     assert "≈ $0.00" in shown.outputs[0].data["text/plain"]
+
+
+def test_a_server_on_this_machine_has_no_price_whatever_its_model_is_called(shell, start):
+    start({"usage": USAGE})
+    assert call().cost is None
+    with capture_output() as shown:
+        shell.run_line_magic("llm_usage", "")
+    assert "1 of unknown price" in shown.outputs[0].data["text/plain"]
 
 
 @pytest.mark.parametrize(
     ("provider", "estimated"), [("openai", False), ("azure:https://x", False), ("openai:http://g", True), ("ours", True)]
 )
 def test_the_vendors_own_price_is_no_estimate(provider, estimated):
-    from tinyllm_magic.answers import Answer, Record, Response, Usage
     from tinyllm_magic.messages import Request
+    from tinyllm_magic.responses import Answer, Record, Response, Usage
 
     answer = Answer("x", finish_reason="stop", usage=Usage(1, 1))
     assert Response(Request(provider, "gpt-4o", ()), Record("k", {}, answer, cost=0.1)).cost_estimated is estimated
 
 
 def test_usage_tells_live_from_recorded(shell, start):
-    start({"usage": USAGE})
+    start({"usage": USAGE}, far=True)
     shell.run_cell_magic("llm", "-q -m gpt-4o", "hi")
     shell.run_cell_magic("llm", "-q -m gpt-4o", "hi")
-    total = session.ledger.totals["gpt-4o"]
+    total = session.budget.totals["gpt-4o"]
     assert (total.live, total.recorded, total.failed) == (1, 1, 0)
     assert (total.usage.prompt_tokens, total.saved_usage.prompt_tokens) == (1000, 1000)
     assert total.cost == total.saved > 0
     shell.run_line_magic("llm_usage", "--reset")
-    assert session.ledger.totals == {}
+    assert session.budget.totals == {}
 
 
 def test_a_budget_refuses_before_anything_is_sent(shell, start):
-    fake = start()
+    fake = start(far=True)
     shell.run_line_magic("llm_usage", "--budget 0.0001")
     with pytest.raises(errors.BudgetError, match="budget of") as caught:
         call(max_tokens=1000)
@@ -326,17 +334,17 @@ def test_a_budget_refuses_before_anything_is_sent(shell, start):
 
 
 def test_a_recorded_answer_is_within_every_budget(start):
-    fake = start({"usage": USAGE})
+    fake = start({"usage": USAGE}, far=True)
     with override(cache_api_calls=True, cache_file_name="a.jsonl"):
         call()
-        session.ledger.set_budget(0)
+        session.budget.set_limit(0)
         assert call().source == "recorded"
     assert fake.n == 1
 
 
 def test_an_unknown_price_passes_the_budget_with_one_warning(start):
     fake = start()
-    session.ledger.set_budget(0.0001)
+    session.budget.set_limit(0.0001)
     with pytest.warns(UserWarning, match="price of nobody-knows-it is unknown"):
         call(model="nobody-knows-it")
     call(model="nobody-knows-it", sample=1)  # warnings are errors here
@@ -344,7 +352,7 @@ def test_an_unknown_price_passes_the_budget_with_one_warning(start):
 
 
 def test_what_runs_here_is_within_every_budget():
-    session.ledger.set_budget(0)
+    session.budget.set_limit(0)
     with override(api_type="echo"):
         assert str(call(model="echo")) == "Say x"
 
@@ -352,24 +360,25 @@ def test_what_runs_here_is_within_every_budget():
 @pytest.mark.parametrize("amount", ["much", "-1", "nan", "inf"])
 def test_a_budget_is_an_amount(amount):
     with pytest.raises(ValueError, match="US dollars"):
-        session.ledger.set_budget(amount)
+        session.budget.set_limit(amount)
 
 
 def test_threads_cannot_pass_a_budget_together(start):
-    fake = start(*[{"usage": USAGE, "delay": 0.2}] * 16)
+    fake = start(*[{"usage": USAGE, "delay": 2}] * 16, far=True)
+    count_tokens("the vocabulary is read before the threads begin", model="gpt-4o")
     most = 0.0105  # 1000 tokens of answer at 10 dollars a million, and a short prompt
-    session.ledger.set_budget(3 * most)
+    session.budget.set_limit(3 * most)
     outcomes = at_once(16, lambda i: send(f"question {i}", model="gpt-4o", max_tokens=1000))
     refused = [o for o in outcomes if isinstance(o, errors.BudgetError)]
     assert fake.n == 3
     assert len(refused) == 13
     assert "reserved" in str(refused[0])
-    assert session.ledger.spent <= 3 * most
+    assert session.budget.spent <= 3 * most
 
 
 def test_what_was_reserved_is_free_again_when_a_call_has_ended(start, sleeps):
-    fake = start({"usage": USAGE}, 401, {"usage": USAGE}, {"usage": USAGE})
-    session.ledger.set_budget(0.0145)  # one call at a time, and the price of what it cost
+    fake = start({"usage": USAGE}, 401, {"usage": USAGE}, {"usage": USAGE}, far=True)
+    session.budget.set_limit(0.0145)  # one call at a time, and the price of what it cost
     call(max_tokens=1000)
     with pytest.raises(errors.AuthError):
         call(max_tokens=900)
@@ -378,10 +387,10 @@ def test_what_was_reserved_is_free_again_when_a_call_has_ended(start, sleeps):
 
 
 def test_a_stream_that_nobody_reads_to_its_end_frees_what_it_reserved(start):
-    start({"text": "one two", "hang": 2}, 200)
-    session.ledger.set_budget(0.0145)
+    start({"text": "one two", "hang": 2}, 200, far=True)
+    session.budget.set_limit(0.0145)
     mine = OpenAIClient()
-    stream = mine.stream(mine.plan(M, "gpt-4o", {"max_tokens": 1000})[1])
+    stream = mine.prepare(M, "gpt-4o", {"max_tokens": 1000}).stream()
     next(stream)
     stream.close()
     assert send(model="gpt-4o", max_tokens=1000)["content"] == "ok"

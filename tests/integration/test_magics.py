@@ -140,12 +140,44 @@ def test_the_line_magic_returns_the_response_and_keeps_the_text_as_typed(shell):
 
 
 def test_a_response_at_the_end_of_a_cell_shows_itself_as_a_card(shell):
-    ran = run(shell, "%llm hello there")
+    ran = run(shell, "r = %llm hello there\nr")
 
     data, metadata = shell.display_formatter.format(ran.result.result)
     assert "<article" in data["text/html"]
     assert metadata["tinyllm_magic"]["key"].startswith("k1:")
     assert ran.error is None
+
+
+@pytest.mark.parametrize("source", ["%llm hello there", "%llm hello there\nx = 1", "def f():\n    %llm hello there\nf()"])
+def test_a_line_that_stands_alone_streams_its_card_once(shell, source):
+    ran = run(shell, source)
+
+    assert "hello there" in ran.text
+    assert ran.last["text/html"].count("<article") == 1
+    assert ran.outputs[-1].metadata["tinyllm_magic"]["key"].startswith("k1:")
+    assert ran.result.result is None
+    assert shell.user_ns["_llm"].text == "hello there"
+
+
+def test_a_line_streams_before_it_is_complete(shell, server):
+    server.add({"text": "first second third", "chunk_delay": 0.15})
+    states = [o.data["text/plain"] for o in run(shell, "%llm -m m Hello").outputs]
+    assert any("first" in s and "third" not in s for s in states)
+
+
+def test_samples_of_a_line_are_shown_side_by_side(shell):
+    assert run(shell, "%llm -n 3 Name a colour").last["text/html"].count("<article") == 3
+
+
+def test_a_quiet_line_shows_nothing_while_it_is_asked_and_returns_its_response(shell):
+    assert run(shell, "%llm -q hello").result.result.text == "hello"
+
+
+def test_a_line_with_a_template_file_needs_no_text(shell):
+    Path("ask.j2").write_text("What is {{ x }}?", "utf-8")
+    shell.user_ns["x"] = "tea"
+    run(shell, "r = %llm -t ask.j2")
+    assert shell.user_ns["r"].text == "What is tea?"
 
 
 def test_ipython_does_not_expand_braces_or_dollars_in_the_line(shell):
@@ -158,6 +190,18 @@ def test_options_may_be_templates(shell):
     shell.user_ns["best"] = "model-7"
     run(shell, "%%llm -m {{ best }} -o r\nHello")
     assert shell.user_ns["r"].request.model == "model-7"
+
+
+def test_a_lone_expression_reaches_the_wire_as_its_value(shell, server):
+    shell.user_ns["schema"] = {"type": "json_object"}
+    shell.user_ns["limit"] = 9
+    run(shell, "%%llm -m m -p response_format={{ schema }} --max-tokens {{ limit + 1 }}\nHello")
+    assert (server.last["response_format"], server.last["max_tokens"]) == ({"type": "json_object"}, 10)
+
+
+def test_an_undefined_name_in_an_option_is_named(shell):
+    assert "nothing" in str(run(shell, "%%llm -p user={{ nothing }}\nHello").error)
+    assert isinstance(run(shell, "%%llm -p user={{ nothing }}\nHello").error, errors.UndefinedError)
 
 
 def test_a_model_called_echo_is_no_api_type(shell, server):
@@ -190,6 +234,39 @@ def test_a_template_file_receives_the_cell(shell):
 
     assert shell.user_ns["r"].text == "<value 3>"
     assert echo().requests[0].messages[0].role == "system"
+
+
+def test_a_prompt_file_gives_messages_model_and_parameters_and_options_overrule_them(shell, server):
+    front = "---\nmodel:\n  id: model-7\n  options: {temperature: 0.5, maxOutputTokens: 9}\n---\n"
+    Path("tea.prompty").write_text(f"{front}Be brief.\nuser:\nAbout {{{{ topic }}}}: {{{{ cell }}}}", "utf-8")
+    shell.user_ns["topic"] = "rain"
+
+    ran = run(shell, "%%llm -t tea.prompty --temperature 0\nShort.")
+
+    assert ran.error is None
+    assert [(m["role"], m["content"]) for m in server.last["messages"]] == [("system", "Be brief."), ("user", "About rain: Short.")]
+    assert (server.last["model"], server.last["temperature"], server.last["max_tokens"]) == ("model-7", 0, 9)
+
+
+def test_a_prompt_file_needs_no_text_and_is_asked_for_each_row(shell):
+    Path("tea.prompty").write_text("---\ninputs:\n  topic: tea\n---\nuser:\nAbout {{ topic }}", "utf-8")
+    run(shell, "r = %llm -q -t tea.prompty")
+    assert shell.user_ns["r"].text == "About tea"
+    shell.user_ns["rows"] = [{"topic": "rain"}, {"topic": "sun"}]
+    run(shell, "%llm -q -t tea.prompty --map rows -o table")
+    assert [r.text for r in shell.user_ns["table"]] == ["About rain", "About sun"]
+
+
+def test_a_set_that_is_sent_is_noted_once_on_the_card(shell):
+    shell.user_ns["names"] = {"b", "a", "c"}
+    for cell in ("%%llm\nSort {{ names }}", "%%llm --dry-run\nSort {{ names }}"):
+        assert run(shell, cell).text.count("in the order of a set") == 1
+    assert "in the order of a set" not in run(shell, "%%llm\nSort {{ names | sort }}").text
+
+
+def test_text_that_a_template_file_does_not_name_is_told(shell):
+    Path("tea.prompty").write_text("About tea", "utf-8")
+    assert "tea.prompty does not name `cell`: the text of this cell was not sent" in run(shell, "%%llm -t tea.prompty\nHello").text
 
 
 def test_a_system_option_is_a_template_and_comes_first(shell):
@@ -245,7 +322,7 @@ def test_a_dry_run_tells_that_an_answer_is_recorded(shell):
     ("cell", "error", "said"),
     [
         ("%%llm\nHello {{ nmae }}", errors.UndefinedError, "name"),
-        ("%%llm\nline one\n{% for %}", errors.PromptError, "line 2"),
+        ("%%llm\nline one\n{% for %}", errors.PromptError, "line 3"),
         ("%%llm\n{# only a note #}", errors.EmptyPromptError, "no message"),
         ("%%llm\n{{ {'a': {'b': 1}} }} {{{", errors.PromptError, "{% raw %}"),
         ("%%llm --nope\nx", errors.OptionError, "unknown option --nope"),
@@ -253,15 +330,15 @@ def test_a_dry_run_tells_that_an_answer_is_recorded(shell):
         ("%llm_config temperature=hot", errors.ConfigError, "0 to 2"),
         ("%llm_cache nonsense", errors.OptionError, "tidy"),
         ("%llm_cache check", errors.OptionError, "tinyllm-magic cache check FILE"),
-        ("%llm_cache use", errors.OptionError, "wants a path"),
+        ("%llm_cache use", errors.OptionError, "requires a path"),
         ("%llm_cache mode", errors.OptionError, "%llm_cache mode MODE"),
-        ("%llm_cache show", errors.OptionError, "wants a key"),
+        ("%llm_cache show", errors.OptionError, "requires a key"),
         ("%llm_cache mode rplay", errors.ConfigError, "replay"),
         ("%llm_history -n x", errors.OptionError, "whole number"),
         ("%llm_history -x", errors.OptionError, "-g WORDS"),
         ("%llm_usage --budget lots", errors.ConfigError, "budget"),
-        ("%llm_count", errors.OptionError, "nothing to count"),
-        ("%llm", errors.OptionError, "nothing to ask"),
+        ("%llm_count", errors.OptionError, "no text given"),
+        ("%llm", errors.OptionError, "needs a prompt"),
     ],
 )
 def test_bad_input_fails_the_cell_in_a_few_lines(shell, cell, error, said):
@@ -294,7 +371,7 @@ def test_an_error_after_some_text_keeps_the_text_on_screen(shell, server):
 
 
 def test_an_interrupt_leaves_the_partial_text_and_records_nothing(shell):
-    from tinyllm_magic.answers import Chunk
+    from tinyllm_magic.responses import Chunk
 
     class Interrupted:
         requests = ()
@@ -304,9 +381,11 @@ def test_an_interrupt_leaves_the_partial_text_and_records_nothing(shell):
             raise KeyboardInterrupt
 
     session.registered["echo"].echo = Interrupted()
-    ran = run(shell, "%%llm\nHello")
+    ran = run(shell, "%%llm -o answer\nHello")
 
     assert isinstance(ran.error, KeyboardInterrupt)
+    assert shell.user_ns["_llm"] is shell.user_ns["answer"]
+    assert (shell.user_ns["answer"].text, shell.user_ns["answer"].finish_reason) == ("half an ", "stopped")
     assert isinstance(ran.error, errors.Stopped)
     assert ran.error.partial == "half an "
     assert "stopped" in ran.text
@@ -335,6 +414,14 @@ def test_models_lists_the_embedded_model_and_named_ones(shell):
     text = run(shell, "%llm_models").text
     assert "SmolLM2" in text
     assert "lab" in text
+    assert "groq:MODEL" in text
+    assert "was not looked for" not in text
+
+
+def test_in_strict_replay_no_server_is_asked_for_its_models(shell, monkeypatch):
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("nothing may be asked"))
+    with session.override(mode="replay"):
+        assert "was not looked for" in run(shell, "%llm_models").text
 
 
 @pytest.mark.parametrize(("line", "count"), [("-m gpt-4 hello world", 2), ("-m gpt-4o don't panic", 2)])
@@ -387,6 +474,7 @@ def test_loading_prints_nothing_and_unloading_restores_everything(capsys):
             {k: list(v) for k, v in shell.events.callbacks.items()},
             list(shell.input_transformers_cleanup),
             set(shell.display_formatter.mimebundle_formatter.type_printers),
+            "LLMMagics" in shell.magics_manager.registry,
             set(shell.user_ns),
         )
 
@@ -417,3 +505,33 @@ def test_a_loop_that_gets_the_same_record_hints_at_samples_once(shell):
     run(shell, "%%llm -p temperature=1\nDraw")
     with pytest.warns(UserWarning, match="sample="):
         run(shell, "from tinyllm_magic import LLMCall\nc = LLMCall.from_text('Draw', temperature=1)\nfor _ in range(5): c.call()")
+
+
+@pytest.mark.parametrize("options", ["", "--dry-run"])
+def test_a_name_in_single_braces_is_noted_on_the_card_and_in_the_dry_run(shell, options):
+    shell.user_ns["name"] = "Ada"
+    ran = run(shell, f"%%llm {options}\nWho is {{name}}?")
+    assert "{name}" in ran.text
+    assert "note: " in ran.text
+    assert "{{ name }}" in ran.text
+    assert "{{ name }}" in ran.last["text/html"]
+
+
+@pytest.mark.parametrize("options", ["", "--dry-run"])
+def test_a_cut_view_of_a_data_frame_is_noted_on_the_card_and_in_the_dry_run(shell, options):
+    import pandas as pd
+
+    shell.user_ns["df"] = pd.DataFrame({"n": range(500)})
+    notes = [line for line in run(shell, f"%%llm {options}\n{{{{ df }}}}").text.splitlines() if line.startswith("note: ")]
+    assert any("| table" in note for note in notes)
+
+
+def test_numbers_of_numpy_and_decimal_and_integer_keys_reach_the_wire(shell, server):
+    from decimal import Decimal
+
+    import numpy as np
+
+    shell.user_ns.update(bias={50256: np.int64(-100)}, extra={"top_k": np.int32(5), "min_p": Decimal("0.1")})
+    ran = run(shell, "%%llm -m m -p logit_bias={{ bias }} -p extra_body={{ extra }}\nHello")
+    assert ran.error is None
+    assert (server.last["logit_bias"], server.last["top_k"], server.last["min_p"]) == ({"50256": -100}, 5, 0.1)

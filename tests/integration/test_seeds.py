@@ -23,7 +23,7 @@ from tinyllm_magic import (
     register_client,
     session,
 )
-from tinyllm_magic.controls import api_type_to_client
+from tinyllm_magic.clients.api import api_type_to_client
 
 M = [{"role": "user", "content": "hi"}]
 SEED_KEYS = {
@@ -54,21 +54,24 @@ def write(text, name="config.ini"):
 # -- 1 to 10: configuration -----------------------------------------------------------------------
 
 
-def test_row_01_a_partial_config_ini_keeps_all_other_defaults():
+@pytest.mark.row(1)
+def test_a_partial_config_ini_keeps_all_other_defaults():
     write("MODEL=x")
     assert read_config_file(use_cache=False)["OpenAI"]["MAX_ATTEMPTS"] == "5"
     assert default["model"] == "x"
     assert config["OpenAI"]["MODEL"] == "x"
 
 
-def test_row_01_use_cache_false_reads_again():
+@pytest.mark.row(1)
+def test_use_cache_false_reads_again():
     write("MODEL=x")
     assert read_config_file()["OpenAI"]["MODEL"] == "x"
     write("MODEL=y")
     assert read_config_file(use_cache=False)["OpenAI"]["MODEL"] == "y"
 
 
-def test_row_02_default_has_all_keys_of_the_seeds_with_their_types_or_none():
+@pytest.mark.row(2)
+def test_default_has_all_keys_of_the_seeds_with_their_types_or_none():
     assert len(default) >= 13
     assert type(default["max_attempts"]) is int
     for name, kind in SEED_KEYS.items():
@@ -77,12 +80,14 @@ def test_row_02_default_has_all_keys_of_the_seeds_with_their_types_or_none():
     assert [default[name] for name in sampling] == [None] * 5
 
 
-def test_row_02_default_holds_the_types_where_a_file_sets_the_keys():
+@pytest.mark.row(2)
+def test_default_holds_the_types_where_a_file_sets_the_keys():
     write("MAX_TOKENS=7\nTEMPERATURE=1\nTOP_P=1\nFREQ_PENALTY=0\nPRESENCE_PENALTY=1\nCACHE_API_CALLS=no\nCACHE_FILE_NAME=c.jsonl")
     assert {name: type(default[name]) for name in SEED_KEYS} == SEED_KEYS
 
 
-def test_row_03_sampling_parameters_reach_the_wire_and_the_call_wins(start):
+@pytest.mark.row(3)
+def test_sampling_parameters_reach_the_wire_and_the_call_wins(start):
     fake = start()
     write("MODEL=gpt-4o\nMAX_TOKENS=9\nTEMPERATURE=0.3\nFREQ_PENALTY=0.1\nPRESENCE_PENALTY=0.2")
     send(temperature=0.7)
@@ -91,14 +96,16 @@ def test_row_03_sampling_parameters_reach_the_wire_and_the_call_wins(start):
     assert (fake.last["max_tokens"], fake.last["frequency_penalty"], fake.last["presence_penalty"]) == (9, 0.1, 0.2)
 
 
-def test_row_03_what_is_unset_is_not_sent(start):
+@pytest.mark.row(3)
+def test_what_is_unset_is_not_sent(start):
     fake = start()
     send()
     assert fake.last["model"] == default["model"]
     assert set(fake.last) == {"model", "messages"}
 
 
-def test_row_04_top_p_is_a_float_and_unset_it_is_not_sent(start):
+@pytest.mark.row(4)
+def test_top_p_is_a_float_and_unset_it_is_not_sent(start):
     fake = start()
     send()
     assert "top_p" not in fake.last
@@ -107,7 +114,8 @@ def test_row_04_top_p_is_a_float_and_unset_it_is_not_sent(start):
     assert fake.last["top_p"] == 0.9
 
 
-def test_row_05_timeout_bounds_one_call(start):
+@pytest.mark.row(5)
+def test_timeout_bounds_one_call(start):
     fake = start(200, {"hang": 0})
     send()  # the SDK is imported with the first call
     began = time.monotonic()
@@ -120,24 +128,27 @@ def test_row_05_timeout_bounds_one_call(start):
 @pytest.mark.parametrize(
     "turn", [{"hang": 2}, {"chunk_delay": 0.1, "text": "word " * 100}, {"drip": 0.05}], ids=["falls silent", "slow", "drips"]
 )
-def test_row_05_timeout_bounds_a_stream_as_a_whole(start, turn):
+@pytest.mark.row(5)
+def test_timeout_bounds_a_stream_as_a_whole(start, turn):
     fake = start(turn)
-    serving, plan = client().plan(M, None, {"timeout": 0.3, "max_attempts": 1})
+    prepared = client().prepare(M, None, {"timeout": 0.3, "max_attempts": 1})
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
-        list(serving.stream(plan))
+        list(prepared.stream())
     assert fake.last["stream"] is True
     assert fake.n == 1
 
 
 @pytest.mark.parametrize("turn", [{"drip": 0.05}, {"delay": 5}], ids=["drips", "is late"])
-def test_row_05_timeout_bounds_an_answer_in_one_piece(start, turn):
+@pytest.mark.row(5)
+def test_timeout_bounds_an_answer_in_one_piece(start, turn):
     fake = start(turn)
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
         send(timeout=0.3, max_attempts=1)
     assert fake.n == 1
 
 
-def test_row_05_making_the_sdks_client_does_not_count(start, monkeypatch):
+@pytest.mark.row(5)
+def test_making_the_sdks_client_does_not_count(start, monkeypatch):
     import openai
 
     fake, plain = start(), openai.DefaultHttpxClient
@@ -151,60 +162,69 @@ def test_row_05_making_the_sdks_client_does_not_count(start, monkeypatch):
     assert fake.n == 1
 
 
-def test_row_05_timeout_is_that_of_each_attempt(start, sleeps):
+@pytest.mark.row(5)
+def test_timeout_is_that_of_each_attempt(start, sleeps):
     fake = start({"hang": 0}, "late but here")
     assert send(timeout=0.3)["content"] == "late but here"
     assert fake.n == 2
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "abc", "2.5"])
-def test_row_06_max_attempts_below_one_is_refused_by_name(value):
+@pytest.mark.row(6)
+def test_max_attempts_below_one_is_refused_by_name(value):
     write(f"MAX_ATTEMPTS={value}")
     with pytest.raises(errors.ConfigError, match="MAX_ATTEMPTS"):
         send()
 
 
-def test_row_06_without_max_attempts_one_call_does_go_out(start):
+@pytest.mark.row(6)
+def test_without_max_attempts_one_call_does_go_out(start):
     fake = start()
     write("MODEL=gpt-4o")
     assert send()["content"] == "ok"
     assert fake.n == 1
 
 
-def test_row_07_no_sleep_before_the_first_call(start, sleeps):
+@pytest.mark.row(7)
+def test_no_sleep_before_the_first_call(start, sleeps):
     start(200)
     send(waiting_time=2)
     assert sleeps == []
 
 
-def test_row_07_waiting_time_is_the_base_of_the_backoff(start, sleeps):
+@pytest.mark.row(7)
+def test_waiting_time_is_the_base_of_the_backoff(start, sleeps):
     start(429, 200)
     send(waiting_time=2)
     assert sleeps == [pytest.approx(2.25, abs=0.26)]
 
 
-def test_row_08_waits_grow_by_the_factor_and_there_is_none_after_the_last_failure(start, sleeps):
+@pytest.mark.row(8)
+def test_waits_grow_by_the_factor_and_there_is_none_after_the_last_failure(start, sleeps):
     start(429, 429, 429)
     with pytest.raises(errors.RateLimitError):
         send(waiting_time=1, exponential_backoff_factor=2, max_attempts=3)
     assert sleeps == [pytest.approx(1.125, abs=0.13), pytest.approx(2.125, abs=0.13)]
 
 
-def test_row_08_waits_are_capped(start, sleeps):
+@pytest.mark.row(8)
+def test_waits_are_capped(start, sleeps):
     start(*[500] * 4)
     with pytest.raises(errors.ServerError):
         send(waiting_time=20, exponential_backoff_factor=5, max_attempts=4)
     assert sleeps[1:] == [60, 60]
 
 
-def test_row_09_an_embedding_of_a_text_works_on_a_fresh_client(start):
+@pytest.mark.row(9)
+def test_an_embedding_of_a_text_works_on_a_fresh_client(start):
     fake = start()
     vector = OpenAIClient().get_embedding("x")
     assert vector == [1.0, float(ord("x")), 1.0]
     assert fake.last["model"] == default["embedding_model"] == "text-embedding-3-small"
 
 
-def test_row_09_a_list_of_texts_gives_a_list_of_vectors(start):
+@pytest.mark.row(9)
+def test_a_list_of_texts_gives_a_list_of_vectors(start):
     fake = start()
     vectors = client().get_embedding(["a", "bb"])
     assert [v[0] for v in vectors] == [1.0, 2.0]
@@ -212,7 +232,8 @@ def test_row_09_a_list_of_texts_gives_a_list_of_vectors(start):
     assert fake.n == 1
 
 
-def test_row_09_embeddings_are_retried_and_recorded(start, sleeps):
+@pytest.mark.row(9)
+def test_embeddings_are_retried_and_recorded(start, sleeps):
     fake = start(429, 200)
     write("CACHE_API_CALLS=true\nEMBEDDING_MODEL=my-embedder")
     first, second = client().get_embedding("x"), client().get_embedding("x")
@@ -221,27 +242,31 @@ def test_row_09_embeddings_are_retried_and_recorded(start, sleeps):
     assert fake.last["model"] == "my-embedder"
 
 
-def test_row_09_a_named_model_may_make_the_embeddings(start):
+@pytest.mark.row(9)
+def test_a_named_model_may_make_the_embeddings(start):
     chat, fake = start(), start(environ=False)
     write(f"EMBEDDING_MODEL=vectors\n[models.vectors]\nmodel=bge-m3\nbase_url={fake.url}\n[models.other]\nmodel=m")
     client().get_embedding("x")
     assert (chat.n, fake.n, fake.last["model"]) == (0, 1, "bge-m3")
 
 
-def test_row_09_the_echo_makes_embeddings_too():
+@pytest.mark.row(9)
+def test_the_echo_makes_embeddings_too():
     with force_api_type("echo"):
         assert client().get_embedding(["a", "bb"]) == [[1.0, 1.0], [2.0, 1.0]]
 
 
 @pytest.mark.parametrize("wrong", ["", [], [""], ["a", 3], 5, None])
-def test_row_09_what_is_no_text_is_refused_before_a_request(start, wrong):
+@pytest.mark.row(9)
+def test_what_is_no_text_is_refused_before_a_request(start, wrong):
     fake = start()
     with pytest.raises(ValueError, match="text"):
         client().get_embedding(wrong)
     assert fake.n == 0
 
 
-def test_row_10_caching_off_makes_no_file(start):
+@pytest.mark.row(10)
+def test_caching_off_makes_no_file(start):
     fake = start()
     write("CACHE_API_CALLS=false\nCACHE_FILE_NAME=answers.jsonl")
     send()
@@ -250,7 +275,8 @@ def test_row_10_caching_off_makes_no_file(start):
     assert fake.n == 2
 
 
-def test_row_10_caching_on_writes_the_file_named(start):
+@pytest.mark.row(10)
+def test_caching_on_writes_the_file_named(start):
     fake = start()
     write("CACHE_API_CALLS=true\nCACHE_FILE_NAME=sub/answers.jsonl")
     send()
@@ -259,13 +285,14 @@ def test_row_10_caching_on_writes_the_file_named(start):
     assert fake.n == 1
 
 
-def test_row_10_a_client_with_a_file_of_its_own_is_asked_about_that_file(start):
+@pytest.mark.row(10)
+def test_a_client_with_a_file_of_its_own_is_asked_about_that_file(start):
     fake = start()
     mine = OpenAIClient(cache_api_calls=True, cache_file_name="own.jsonl")
-    plan = mine.plan(M, None, {})[1]
-    assert not session.is_recorded(plan)
+    plan = mine.prepare(M)
+    assert not plan.replays
     mine.send_message(M)
-    assert session.is_recorded(plan)
+    assert plan.replays
     assert [p.name for p in Path.cwd().glob("*.jsonl")] == ["own.jsonl"]
     assert fake.n == 1
 
@@ -273,20 +300,23 @@ def test_row_10_a_client_with_a_file_of_its_own_is_asked_about_that_file(start):
 # -- 11 to 17: clients and overrides --------------------------------------------------------------
 
 
-def test_row_11_the_client_is_that_of_the_configured_type(start):
+@pytest.mark.row(11)
+def test_the_client_is_that_of_the_configured_type(start):
     start()
     assert type(client()) is OpenAIClient
     write("API_TYPE=azure")
     assert type(client()) is AzureClient
 
 
-def test_row_12_an_unknown_api_type_is_a_value_error_that_names_it_and_the_known_ones():
+@pytest.mark.row(12)
+def test_an_unknown_api_type_is_a_value_error_that_names_it_and_the_known_ones():
     force_api_type("zz")
     with pytest.raises(ValueError, match=r"zz.*openai"):
         client()
 
 
-def test_row_13_a_registered_client_answers_for_its_type():
+@pytest.mark.row(13)
+def test_a_registered_client_answers_for_its_type():
     class Mine(OpenAIClient):
         def _raw_model_call(self, model, chat_api_params):
             return {"role": "assistant", "content": f"mine, {model}"}
@@ -299,7 +329,8 @@ def test_row_13_a_registered_client_answers_for_its_type():
     assert {"openai", "azure", "local", "echo", "mine"} <= set(api_type_to_client())
 
 
-def test_row_13_a_registered_client_also_serves_named_models():
+@pytest.mark.row(13)
+def test_a_registered_client_also_serves_named_models():
     class Mine(OpenAIClient):
         def __init__(self, word):
             super().__init__()
@@ -313,19 +344,22 @@ def test_row_13_a_registered_client_also_serves_named_models():
     assert send(model="small")["content"] == "said by s-1 mine"
 
 
-def test_row_13_what_is_no_client_is_refused():
+@pytest.mark.row(13)
+def test_what_is_no_client_is_refused():
     with pytest.raises(ValueError, match="OpenAIClient"):
         register_client("mine", object())
 
 
-def test_row_14_force_api_type_holds_to_the_end_of_its_block():
+@pytest.mark.row(14)
+def test_force_api_type_holds_to_the_end_of_its_block():
     before = client()
     with force_api_type("echo"):
         assert client() is api_type_to_client()["echo"]
     assert client() is before
 
 
-def test_row_14_force_api_type_holds_at_once_and_none_takes_it_back():
+@pytest.mark.row(14)
+def test_force_api_type_holds_at_once_and_none_takes_it_back():
     before = client()
     force_api_type("echo")
     force_api_type("azure")
@@ -334,7 +368,8 @@ def test_row_14_force_api_type_holds_at_once_and_none_takes_it_back():
     assert client() is before
 
 
-def test_row_15_force_api_cache_holds_for_present_and_later_clients_and_leaves_other_settings():
+@pytest.mark.row(15)
+def test_force_api_cache_holds_for_present_and_later_clients_and_leaves_other_settings():
     with override(temperature=0.5):
         force_api_cache(True, "forced.jsonl")
         later = OpenAIClient()
@@ -348,14 +383,16 @@ def test_row_15_force_api_cache_holds_for_present_and_later_clients_and_leaves_o
         assert OpenAIClient(cache_api_calls=True).cache_api_calls is False
 
 
-def test_row_15_force_api_cache_leaves_a_stricter_mode_alone():
+@pytest.mark.row(15)
+def test_force_api_cache_leaves_a_stricter_mode_alone():
     session.choose(mode="replay")
     with force_api_cache(True):
         assert default["mode"] == "replay"
-    assert str(OpenAIClient(cache_api_calls=True).recording(session, session.settings(), None)) == "replay"
+    assert OpenAIClient(cache_api_calls=True).prepare(M).mode == "replay"
 
 
-def test_row_16_force_default_value_changes_the_next_call(start):
+@pytest.mark.row(16)
+def test_force_default_value_changes_the_next_call(start):
     fake = start()
     force_default_value("model", "zzz")
     send()
@@ -367,12 +404,14 @@ def test_row_16_force_default_value_changes_the_next_call(start):
     assert "temperature" not in fake.last
 
 
-def test_row_16_an_unknown_key_is_a_value_error_with_suggestions():
+@pytest.mark.row(16)
+def test_an_unknown_key_is_a_value_error_with_suggestions():
     with pytest.raises(ValueError, match="'temperature'"):
         force_default_value("temprature", 0.1)
 
 
-def test_row_17_override_holds_in_its_block_and_the_inner_one_wins(start):
+@pytest.mark.row(17)
+def test_override_holds_in_its_block_and_the_inner_one_wins(start):
     fake = start()
     with override(model="outer", temperature=0):
         with override(model="inner"):
@@ -384,14 +423,16 @@ def test_row_17_override_holds_in_its_block_and_the_inner_one_wins(start):
     assert fake.last["model"] == "gpt-4o-mini"
 
 
-def test_row_17_an_unknown_or_wrong_override_is_refused_and_changes_nothing():
+@pytest.mark.row(17)
+def test_an_unknown_or_wrong_override_is_refused_and_changes_nothing():
     for wrong in ({"temprature": 1}, {"temperature": "hot"}, {"model": "x", "top_p": 7}):
         with pytest.raises(ValueError, match=r"temp|top_p|TOP_P|TEMP"):
             override(**wrong)
     assert not session.overrides
 
 
-def test_row_17_llm_config_changes_the_next_cell_until_reset(shell, start):
+@pytest.mark.row(17)
+def test_llm_config_changes_the_next_cell_until_reset(shell, start):
     fake = start()
     shell.run_line_magic("llm_config", "model=zzz")
     shell.run_cell_magic("llm", "-q", "hi")
@@ -404,7 +445,8 @@ def test_row_17_llm_config_changes_the_next_cell_until_reset(shell, start):
 # -- 18 to 23: LLMCall ----------------------------------------------------------------------------
 
 
-def test_row_18_all_attributes_exist_from_the_start():
+@pytest.mark.row(18)
+def test_all_attributes_exist_from_the_start():
     call = LLMCall("s.j2", "u.j2", temperature=0)
     assert (call.system_template_name, call.user_template_name, call.model_params) == ("s.j2", "u.j2", {"temperature": 0})
     assert call.messages == []
@@ -417,7 +459,8 @@ def templates():
     Path("prompts/u.j2").write_text("What is {{ x }}? Grüße", encoding="utf-8")
 
 
-def test_row_19_call_renders_both_templates_and_keeps_what_was_sent_and_answered(start):
+@pytest.mark.row(19)
+def test_call_renders_both_templates_and_keeps_what_was_sent_and_answered(start):
     fake = start("one")
     templates()
     call = LLMCall("s.j2", "u.j2", temperature=0)
@@ -428,27 +471,32 @@ def test_row_19_call_renders_both_templates_and_keeps_what_was_sent_and_answered
     assert call.model_output == {"role": "assistant", "content": "one"}
 
 
-def test_row_20_a_system_template_alone_is_enough():
+@pytest.mark.row(20)
+def test_a_system_template_alone_is_enough():
     templates()
     assert [m.role for m in LLMCall("s.j2").render(x=1)] == ["system"]
 
 
-def test_row_21_values_are_not_escaped():
+@pytest.mark.row(21)
+def test_values_are_not_escaped():
     assert LLMCall("{{x}}").render(x='a<b & "c"')[0].text == 'a<b & "c"'
 
 
-def test_row_21_an_undefined_variable_is_an_error_that_names_it():
+@pytest.mark.row(21)
+def test_an_undefined_variable_is_an_error_that_names_it():
     with pytest.raises(errors.UndefinedError, match="'y'") as caught:
         LLMCall("Tell me of {{ y }}").render(x=1)
     assert caught.value.variable == "y"
 
 
-def test_row_21_a_missing_template_says_where_it_was_looked_for():
+@pytest.mark.row(21)
+def test_a_missing_template_says_where_it_was_looked_for():
     with pytest.raises(errors.PromptError, match="prompts"):
         LLMCall("missing.j2").render()
 
 
-def test_row_22_an_answer_without_content_is_none_with_its_tool_calls(start, caplog):
+@pytest.mark.row(22)
+def test_an_answer_without_content_is_none_with_its_tool_calls(start, caplog):
     start({"text": None, "tool_calls": [("add", {"a": 1})]})
     call = LLMCall("Add {{ x }}.")
     assert call.call(x=1) is None
@@ -457,7 +505,8 @@ def test_row_22_an_answer_without_content_is_none_with_its_tool_calls(start, cap
     assert any(r.levelno == logging.WARNING and "no text" in r.message for r in caplog.records)
 
 
-def test_row_23_repr_never_fails_and_holds_no_secret(start, monkeypatch):
+@pytest.mark.row(23)
+def test_repr_never_fails_and_holds_no_secret(start, monkeypatch):
     start("short")
     call = LLMCall("Say {{ x }}." + " and more" * 50)
     assert "model_params" in repr(call)
@@ -468,7 +517,8 @@ def test_row_23_repr_never_fails_and_holds_no_secret(start, monkeypatch):
     assert repr(LLMCall("s.j2")).startswith("LLMCall('s.j2'")
 
 
-def test_row_23_repr_survives_a_parameter_that_cannot_show_itself_and_shortens_long_ones():
+@pytest.mark.row(23)
+def test_repr_survives_a_parameter_that_cannot_show_itself_and_shortens_long_ones():
     class Shy:
         def __repr__(self):
             raise RuntimeError
@@ -481,7 +531,8 @@ def test_row_23_repr_survives_a_parameter_that_cannot_show_itself_and_shortens_l
 # -- 24: send_message -----------------------------------------------------------------------------
 
 
-def test_row_24_every_parameter_of_the_seeds_is_accepted(start):
+@pytest.mark.row(24)
+def test_every_parameter_of_the_seeds_is_accepted(start):
     fake = start()
     answer = client().send_message(
         current_messages=M,
@@ -512,13 +563,15 @@ def test_row_24_every_parameter_of_the_seeds_is_accepted(start):
     }
 
 
-def test_row_24_an_empty_stop_is_not_sent(start):
+@pytest.mark.row(24)
+def test_an_empty_stop_is_not_sent(start):
     fake = start()
     send(stop=[])
     assert "stop" not in fake.last
 
 
-def test_row_24_several_choices_are_refused_and_an_unknown_keyword_is_a_type_error(start):
+@pytest.mark.row(24)
+def test_several_choices_are_refused_and_an_unknown_keyword_is_a_type_error(start):
     fake = start()
     with pytest.raises(ValueError, match="n=2"):
         send(n=2)

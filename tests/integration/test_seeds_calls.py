@@ -11,7 +11,8 @@ import pytest
 from fakeserver import Turn
 
 from tinyllm_magic import OpenAIClient, Store, client, errors, force_api_type, override, register_client
-from tinyllm_magic.answers import extract_json, sanitize_dict
+from tinyllm_magic.json_text import extract_json, sanitize_dict
+from tinyllm_magic.recording.store import StoreWarning
 
 M = [{"role": "user", "content": "hi"}]
 
@@ -31,7 +32,8 @@ def recording():
 # -- 25 to 31: attempts and errors ----------------------------------------------------------------
 
 
-def test_row_25_the_callers_messages_stay_as_they_are(start, sleeps):
+@pytest.mark.row(25)
+def test_the_callers_messages_stay_as_they_are(start, sleeps):
     fake = start(500, 200)
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": "hi"}]}]
     kept = copy.deepcopy(messages)
@@ -40,32 +42,37 @@ def test_row_25_the_callers_messages_stay_as_they_are(start, sleeps):
     assert fake.bodies[0] == fake.bodies[1]
 
 
-def test_row_25_every_attempt_sends_the_same_body(start, sleeps):
+@pytest.mark.row(25)
+def test_every_attempt_sends_the_same_body(start, sleeps):
     fake = start(429, 500, 200)
     send(temperature=0.2, response_format={"type": "json_object"})
     assert fake.bodies[0] == fake.bodies[1] == fake.bodies[2]
 
 
-def test_row_26_a_rate_limit_is_retried(start, sleeps):
+@pytest.mark.row(26)
+def test_a_rate_limit_is_retried(start, sleeps):
     fake = start(429, 200)
     assert send()["content"] == "ok"
     assert fake.n == 2
 
 
-def test_row_26_a_rate_limit_is_retried_after_the_wait_that_the_server_asks_for(start, sleeps):
+@pytest.mark.row(26)
+def test_a_rate_limit_is_retried_after_the_wait_that_the_server_asks_for(start, sleeps):
     start({"status": 429, "headers": {"Retry-After": "7"}}, 200)
     send(waiting_time=1)
     assert sleeps == [7]
 
 
-def test_row_26_there_is_one_layer_of_retries(start, sleeps):
+@pytest.mark.row(26)
+def test_there_is_one_layer_of_retries(start, sleeps):
     fake = start(*[429] * 9)
     with pytest.raises(errors.RateLimitError):
         send(max_attempts=3)
     assert fake.n == 3
 
 
-def test_row_26_a_wait_beyond_five_minutes_is_not_waited_for_and_told(start, sleeps):
+@pytest.mark.row(26)
+def test_a_wait_beyond_five_minutes_is_not_waited_for_and_told(start, sleeps):
     fake = start({"status": 429, "headers": {"Retry-After": "3600"}}, 200)
     with pytest.raises(errors.RateLimitError, match="3600 s"):
         send()
@@ -75,14 +82,16 @@ def test_row_26_a_wait_beyond_five_minutes_is_not_waited_for_and_told(start, sle
 @pytest.mark.parametrize(
     "turn", [500, 502, 503, 529, 408, 409, {"cut": 0}, {"cut": 2}, {"garbage": "<html>busy</html>"}, {"no_choices": True}]
 )
-def test_row_27_failures_that_may_pass_are_retried(start, sleeps, turn):
+@pytest.mark.row(27)
+def test_failures_that_may_pass_are_retried(start, sleeps, turn):
     fake = start(turn, 200)
     assert send()["content"] == "ok"
     assert fake.n == 2
     assert len(sleeps) == 1
 
 
-def test_row_27_a_timeout_is_retried(start, sleeps):
+@pytest.mark.row(27)
+def test_a_timeout_is_retried(start, sleeps):
     fake = start({"hang": 0}, 200)
     assert send(timeout=0.3)["content"] == "ok"
     assert fake.n == 2
@@ -98,7 +107,8 @@ def test_row_27_a_timeout_is_retried(start, sleeps):
         (422, errors.InvalidRequestError),
     ],
 )
-def test_row_28_a_permanent_failure_is_raised_at_once_with_the_providers_words(start, sleeps, status, kind):
+@pytest.mark.row(28)
+def test_a_permanent_failure_is_raised_at_once_with_the_providers_words(start, sleeps, status, kind):
     fake = start(Turn(status=status, body={"error": {"message": "These are its own words.", "type": "t", "code": None}}))
     with pytest.raises(kind, match="These are its own words") as caught:
         send()
@@ -119,7 +129,8 @@ def in_place_of_the_sdk(raw):
     return Mine
 
 
-def test_row_29_a_subclass_that_raises_non_terminal_error_is_asked_again(sleeps):
+@pytest.mark.row(29)
+def test_a_subclass_that_raises_non_terminal_error_is_asked_again(sleeps):
     def raw(count):
         if count < 3:
             raise errors.NonTerminalError("not yet")
@@ -130,7 +141,8 @@ def test_row_29_a_subclass_that_raises_non_terminal_error_is_asked_again(sleeps)
     assert (mine.calls, len(sleeps)) == (3, 2)
 
 
-def test_row_29_a_subclass_that_raises_invalid_request_error_stops(sleeps):
+@pytest.mark.row(29)
+def test_a_subclass_that_raises_invalid_request_error_stops(sleeps):
     def raw(count):
         raise errors.InvalidRequestError("no use")
 
@@ -140,7 +152,8 @@ def test_row_29_a_subclass_that_raises_invalid_request_error_stops(sleeps):
     assert (mine.calls, sleeps) == (1, [])
 
 
-def test_row_30_giving_up_tells_attempts_and_the_first_and_last_cause(start, sleeps):
+@pytest.mark.row(30)
+def test_giving_up_tells_attempts_and_the_first_and_last_cause(start, sleeps):
     start(500, 429, Turn(status=429, body={"error": {"message": "Really too many.", "code": "rate_limit_exceeded"}}))
     with pytest.raises(errors.RateLimitError) as caught:
         send(max_attempts=3)
@@ -157,7 +170,8 @@ def test_row_30_giving_up_tells_attempts_and_the_first_and_last_cause(start, sle
     assert "'stream'" not in str(error)
 
 
-def test_row_30_the_cause_is_the_sdks_error_and_the_chain_ends(start, sleeps):
+@pytest.mark.row(30)
+def test_the_cause_is_the_sdks_error_and_the_chain_ends(start, sleeps):
     import openai
 
     start(429, {"hang": 0})
@@ -172,7 +186,8 @@ def test_row_30_the_cause_is_the_sdks_error_and_the_chain_ends(start, sleeps):
     assert isinstance(caught.value.first.__cause__, openai.RateLimitError)
 
 
-def test_row_30_the_seeds_none_is_there_for_those_who_switch_it_on(start, sleeps, caplog):
+@pytest.mark.row(30)
+def test_the_seeds_none_is_there_for_those_who_switch_it_on(start, sleeps, caplog):
     start(429, 429, 200)
     mine = OpenAIClient()
     mine.none_on_failure = True
@@ -204,13 +219,14 @@ IMAGES = {"error": {"message": "image_url is not supported by this model.", "cod
         ({"cut": 0}, errors.ConnectionFailedError, "connection"),
         ({"garbage": "<html>Hello</html>"}, errors.BadResponseError, "Hello"),
         ({"garbage": '{"choices": [', "content_type": "application/json"}, errors.BadResponseError, "choices"),
-        ({"garbage": '{"detail": "Not here"}', "content_type": "application/json"}, errors.BadResponseError, r'\{"detail": "Not here"\}'),
+        ({"garbage": '{"detail": "Not here"}', "content_type": "application/json"}, errors.BadResponseError, "Not here"),
         ({"no_choices": True}, errors.BadResponseError, "no choice"),
         ({"finish_reason": None}, errors.BadResponseError, "no finish reason"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_row_31_each_failure_has_its_class_a_hint_and_the_providers_words(start, turn, kind, words):
+@pytest.mark.row(31)
+def test_each_failure_has_its_class_a_hint_and_the_providers_words(start, turn, kind, words):
     fake = start(turn)
     with pytest.raises(kind, match=words) as caught:
         send(timeout=0.5 if turn == {"hang": 0} else 20, max_attempts=1)
@@ -224,16 +240,18 @@ def test_row_31_each_failure_has_its_class_a_hint_and_the_providers_words(start,
     assert fake.n == 1
 
 
-@pytest.mark.parametrize("turn", [{"no_choices": True}, {"finish_reason": None}, {"cut": 2}])
-def test_row_31_a_stream_that_ends_too_early_is_no_answer(start, turn):
+@pytest.mark.parametrize("turn", [{"no_choices": True}, {"finish_reason": None, "done": False}, {"cut": 2}])
+@pytest.mark.row(31)
+def test_a_stream_that_ends_too_early_is_no_answer(start, turn):
     fake = start(turn)
-    serving, plan = client().plan(M, None, {"max_attempts": 1})
+    prepared = client().prepare(M, None, {"max_attempts": 1})
     with pytest.raises((errors.BadResponseError, errors.ConnectionFailedError), match=r"before the answer was finished|connection"):
-        list(serving.stream(plan))
+        list(prepared.stream())
     assert fake.n == 1
 
 
-def test_row_31_a_configuration_error_is_no_provider_error(start):
+@pytest.mark.row(31)
+def test_a_configuration_error_is_no_provider_error(start):
     fake = start()
     Path("config.ini").write_text("[OpenAI]\nTEMPERATURE = hot\n", encoding="utf-8")
     with pytest.raises(errors.ConfigError, match=r"TEMPERATURE = 'hot' .*config\.ini.* number from 0 to 2") as caught:
@@ -245,7 +263,8 @@ def test_row_31_a_configuration_error_is_no_provider_error(start):
 # -- 32 to 34: a transport of one's own, JSON -----------------------------------------------------
 
 
-def test_row_32_a_function_replaces_the_transport_and_keeps_retries_and_records(start, sleeps, recording):
+@pytest.mark.row(32)
+def test_a_function_replaces_the_transport_and_keeps_retries_and_records(start, sleeps, recording):
     fake = start()
     asked = []
 
@@ -262,11 +281,13 @@ def test_row_32_a_function_replaces_the_transport_and_keeps_retries_and_records(
     assert (fake.n, len(sleeps)) == (0, 1)
 
 
-def test_row_32_a_lambda_is_enough():
+@pytest.mark.row(32)
+def test_a_lambda_is_enough():
     assert send(M, call=lambda **k: {"role": "assistant", "content": "ok"})["content"] == "ok"
 
 
-def test_row_32_a_function_that_returns_no_answer_is_told_so():
+@pytest.mark.row(32)
+def test_a_function_that_returns_no_answer_is_told_so():
     async def later(**_):
         pytest.fail("nobody awaits it")
 
@@ -275,7 +296,8 @@ def test_row_32_a_function_that_returns_no_answer_is_told_so():
             send(M, call=transport, max_attempts=1)
 
 
-def test_row_33_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(start):
+@pytest.mark.row(33)
+def test_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(start):
     import openai
 
     start("the answer")
@@ -290,14 +312,16 @@ def test_row_33_the_extractor_alone_can_be_replaced_and_sees_the_raw_response(st
     assert isinstance(seen[0], openai.types.chat.ChatCompletion)
 
 
-def test_row_33_the_extractor_of_one_instance_can_be_replaced(start):
+@pytest.mark.row(33)
+def test_the_extractor_of_one_instance_can_be_replaced(start):
     start("the answer")
     mine = OpenAIClient()
     mine._raw_model_response_extractor = lambda response: response.choices[0].message.content.upper()
     assert mine.send_message(M)["content"] == "THE ANSWER"
 
 
-def test_row_33_the_call_alone_can_be_replaced(start):
+@pytest.mark.row(33)
+def test_the_call_alone_can_be_replaced(start):
     fake = start("from the wire")
     models = []
 
@@ -310,7 +334,8 @@ def test_row_33_the_call_alone_can_be_replaced(start):
     assert (models, fake.last["temperature"]) == (["gpt-4o"], 0.1)
 
 
-def test_row_33_setup_from_config_may_make_the_client(start):
+@pytest.mark.row(33)
+def test_setup_from_config_may_make_the_client(start):
     import openai
 
     fake = start(environ=False)
@@ -323,7 +348,8 @@ def test_row_33_setup_from_config_may_make_the_client(start):
     assert fake.headers["authorization"] == "Bearer own"
 
 
-def test_row_33_a_client_of_the_sdk_can_be_put_in_place(start):
+@pytest.mark.row(33)
+def test_a_client_of_the_sdk_can_be_put_in_place(start):
     import openai
 
     fake = start(environ=False)
@@ -333,12 +359,14 @@ def test_row_33_a_client_of_the_sdk_can_be_put_in_place(start):
     assert fake.n == 1
 
 
-def test_row_34_sanitize_dict_gives_plain_json_data():
+@pytest.mark.row(34)
+def test_sanitize_dict_gives_plain_json_data():
     assert sanitize_dict({"a": "x\ud800"}) == {"a": "x"}
     assert sanitize_dict({1: (1, None, 2.5, True)}) == {"1": [1, None, 2.5, True]}
 
 
-def test_row_34_sanitize_dict_bounds_the_depth():
+@pytest.mark.row(34)
+def test_sanitize_dict_bounds_the_depth():
     deep: list = []
     for _ in range(3000):
         deep = [deep]
@@ -348,7 +376,8 @@ def test_row_34_sanitize_dict_bounds_the_depth():
         sanitize_dict({"a": object()})
 
 
-def test_row_34_no_json_differs_from_an_empty_object():
+@pytest.mark.row(34)
+def test_no_json_differs_from_an_empty_object():
     assert extract_json("{}") == {}
     for text in ("none", "", "[{[}]"):
         with pytest.raises(errors.NoJSONError):
@@ -357,10 +386,11 @@ def test_row_34_no_json_differs_from_an_empty_object():
 
 @pytest.mark.parametrize(
     "text",
-    ['```json\n{"a": [1, 2]}\n```', 'Sure: {"a": [1, 2,],} Done.', '[note] {"a": [1, 2]}', '{"a": [1, 2]} and {"b": 1}'],
+    ['```json\n{"a": [1, 2]}\n```', 'Sure: {"a": [1, 2,],} Done.', '[note] {"a": [1, 2]}', '{"b": 1}, no: {"a": [1, 2]}'],
     ids=["fenced", "trailing comma", "a note before", "two objects"],
 )
-def test_row_34_json_is_found_in_an_answer(text):
+@pytest.mark.row(34)
+def test_json_is_found_in_an_answer(text):
     assert extract_json(text) == {"a": [1, 2]}
 
 
@@ -370,7 +400,8 @@ def test_row_34_json_is_found_in_an_answer(text):
 @pytest.mark.parametrize(
     "turn", ["words", {"text": None, "tool_calls": [("add", {"a": 1})]}, {"reasoning_content": "hm"}, {"text": None, "refusal": "no"}]
 )
-def test_row_35_a_recorded_answer_has_equal_value_and_shape(start, recording, turn):
+@pytest.mark.row(35)
+def test_a_recorded_answer_has_equal_value_and_shape(start, recording, turn):
     fake = start(turn)
     first, second = send(), send()
     assert first == second
@@ -378,7 +409,8 @@ def test_row_35_a_recorded_answer_has_equal_value_and_shape(start, recording, tu
     assert fake.n == 1
 
 
-def test_row_35_a_recorded_answer_needs_no_key_and_no_network(start, recording, monkeypatch):
+@pytest.mark.row(35)
+def test_a_recorded_answer_needs_no_key_and_no_network(start, recording, monkeypatch):
     fake = start("kept")
     first = send()
     fake.close()
@@ -388,7 +420,8 @@ def test_row_35_a_recorded_answer_needs_no_key_and_no_network(start, recording, 
     assert send() == first
 
 
-def test_row_36_only_a_valid_answer_is_recorded(start, sleeps, recording):
+@pytest.mark.row(36)
+def test_only_a_valid_answer_is_recorded(start, sleeps, recording):
     fake = start(500, 200)
     send()
     send()
@@ -396,7 +429,8 @@ def test_row_36_only_a_valid_answer_is_recorded(start, sleeps, recording):
 
 
 @pytest.mark.parametrize("turn", [401, {"cut": 2}, {"no_choices": True}, {"finish_reason": None}])
-def test_row_36_a_failure_is_never_recorded(start, recording, turn):
+@pytest.mark.row(36)
+def test_a_failure_is_never_recorded(start, recording, turn):
     fake = start(turn, "then this")
     with pytest.raises(errors.ProviderError):
         send(max_attempts=1)
@@ -405,7 +439,8 @@ def test_row_36_a_failure_is_never_recorded(start, recording, turn):
     assert fake.n == 2
 
 
-def test_row_36_a_store_that_cannot_be_written_warns_once_and_the_answer_returns(start):
+@pytest.mark.row(36)
+def test_a_store_that_cannot_be_written_warns_once_and_the_answer_returns(start):
     start("still here")
     with override(cache_api_calls=True, cache_file_name="/proc/no-such-folder/answers.llm.jsonl"):
         with pytest.warns(UserWarning, match="cannot be written"):
@@ -432,14 +467,16 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "two"), EQUAL)
-def test_row_37_what_does_not_decide_the_answer_is_not_in_the_key(start, recording, one, two):
+@pytest.mark.row(37)
+def test_what_does_not_decide_the_answer_is_not_in_the_key(start, recording, one, two):
     fake = start()
     send(**one)
     send(**two)
     assert fake.n == 1
 
 
-def test_row_37_the_order_of_a_messages_fields_is_not_in_the_key(start, recording):
+@pytest.mark.row(37)
+def test_the_order_of_a_messages_fields_is_not_in_the_key(start, recording):
     fake = start()
     send([{"role": "user", "content": "hi"}])
     send([{"content": "hi", "role": "user"}])
@@ -447,14 +484,16 @@ def test_row_37_the_order_of_a_messages_fields_is_not_in_the_key(start, recordin
 
 
 @pytest.mark.parametrize(("one", "two"), DIFFERENT)
-def test_row_37_what_decides_the_answer_is_in_the_key(start, recording, one, two):
+@pytest.mark.row(37)
+def test_what_decides_the_answer_is_in_the_key(start, recording, one, two):
     fake = start()
     send(**one)
     send(**two)
     assert fake.n == 2
 
 
-def test_row_37_two_endpoints_are_two_questions(start, recording):
+@pytest.mark.row(37)
+def test_two_endpoints_are_two_questions(start, recording):
     one, two = start(), start(environ=False)
     send(model="m")
     with override(base_url=two.url):
@@ -462,7 +501,8 @@ def test_row_37_two_endpoints_are_two_questions(start, recording):
     assert (one.n, two.n) == (1, 1)
 
 
-def test_row_37_an_identity_lets_two_gateways_share_their_answers(start, recording):
+@pytest.mark.row(37)
+def test_an_identity_lets_two_gateways_share_their_answers(start, recording):
     one, two = start(), start(environ=False)
     for fake in (one, two):
         Path("config.ini").write_text(f"[models.shared]\nbase_url={fake.url}\nidentity=our-gateway\nmodel=m\n", encoding="utf-8")
@@ -470,7 +510,8 @@ def test_row_37_an_identity_lets_two_gateways_share_their_answers(start, recordi
     assert (one.n, two.n) == (1, 0)
 
 
-def test_row_38_the_store_is_json_and_a_damaged_line_costs_only_itself(start, recording):
+@pytest.mark.row(38)
+def test_the_store_is_json_and_a_damaged_line_costs_only_itself(start, recording):
     fake = start()
     send()
     send(temperature=1)
@@ -483,7 +524,8 @@ def test_row_38_the_store_is_json_and_a_damaged_line_costs_only_itself(start, re
     assert fake.n == 3
 
 
-def test_row_38_a_write_that_was_interrupted_costs_only_its_own_line(start, recording):
+@pytest.mark.row(38)
+def test_a_write_that_was_interrupted_costs_only_its_own_line(start, recording):
     fake = start("one", "two", "two again", "three")
     first = send(temperature=0)
     send(temperature=1)
@@ -496,17 +538,19 @@ def test_row_38_a_write_that_was_interrupted_costs_only_its_own_line(start, reco
     assert (fake.n, len(Store(recording))) == (4, 3)
 
 
-def test_row_38_a_file_that_is_no_store_is_told_and_never_overwritten(start):
+@pytest.mark.row(38)
+def test_a_file_that_is_no_store_is_warned_of_and_never_overwritten(start):
     fake = start()
     Path("notes.txt").write_text("my notes\n", encoding="utf-8")
     Path("config.ini").write_text("[OpenAI]\nCACHE_FILE_NAME=notes.txt\nCACHE_API_CALLS=true\n", encoding="utf-8")
-    with pytest.raises(errors.StoreError, match=r"notes\.txt"):
+    with pytest.warns(StoreWarning, match=r"notes\.txt is not a store"):
         send()
     assert Path("notes.txt").read_text(encoding="utf-8") == "my notes\n"
-    assert fake.n == 0
+    assert fake.n == 1
 
 
-def test_row_38_two_clients_on_one_file_lose_nothing(start):
+@pytest.mark.row(38)
+def test_two_clients_on_one_file_lose_nothing(start):
     start()
     one, two = (OpenAIClient(cache_api_calls=True, cache_file_name="both.jsonl") for _ in range(2))
     with ThreadPoolExecutor(8) as pool:
@@ -514,7 +558,8 @@ def test_row_38_two_clients_on_one_file_lose_nothing(start):
     assert len(Store("both.jsonl")) == 40
 
 
-def test_row_38_identical_questions_at_once_are_one_request(start, recording):
+@pytest.mark.row(38)
+def test_identical_questions_at_once_are_one_request(start, recording):
     gate = threading.Event()
     fake = start(lambda _body: gate.wait(10) and "once")
     with ThreadPoolExecutor(8) as pool:
@@ -524,7 +569,8 @@ def test_row_38_identical_questions_at_once_are_one_request(start, recording):
     assert fake.n == 1
 
 
-def test_row_39_recording_is_on_in_a_notebook_and_can_be_bypassed_by_a_cell(shell, start):
+@pytest.mark.row(39)
+def test_recording_is_on_in_a_notebook_and_can_be_bypassed_by_a_cell(shell, start):
     fake = start()
     shell.run_cell_magic("llm", "-q", "hi")
     shell.run_cell_magic("llm", "-q", "hi")
@@ -533,7 +579,8 @@ def test_row_39_recording_is_on_in_a_notebook_and_can_be_bypassed_by_a_cell(shel
     assert fake.n == 2
 
 
-def test_row_39_the_session_cache_can_be_inspected_and_cleared(shell, start, capsys):
+@pytest.mark.row(39)
+def test_the_session_cache_can_be_inspected_and_cleared(shell, start, capsys):
     from IPython.utils.capture import capture_output
 
     fake = start()

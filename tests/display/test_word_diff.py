@@ -1,0 +1,63 @@
+"""What differs between samples is draw_changes, readable without colour, and runs nothing."""
+
+import pytest
+from htmlaudit import ATTACKS, Page
+
+from tinyllm_magic.display.cards import Card
+from tinyllm_magic.display.tables import bundle_grid
+from tinyllm_magic.display.word_diff import MOST_TEXTS, draw_changes, draw_diff, write_diff
+
+
+def test_new_words_are_inserted_and_gone_words_deleted():
+    page = Page(draw_diff(["a red fox", "a red dog", "a red fox"]))
+    assert "what differs: 1 of 2 from (1)" in page.text
+    assert "(2) against (1)a red foxdog" in page.text
+    assert "the same as (1): (3)" in page.text
+    assert [tag for tag, _ in page.elements if tag in ("ins", "del")] == ["del", "ins"]
+
+
+def test_answers_are_called_what_the_reader_knows_them_by():
+    assert "sample 1 against sample 0" in Page(draw_diff(["a", "b"], ["sample 0", "sample 1"])).text
+
+
+def test_equal_answers_are_said_to_be_equal():
+    assert Page(draw_diff(["x", "x", "x"])).text == "all 3 answers are the same"
+
+
+@pytest.mark.parametrize("texts", [[], ["x"], ["x", ""]])
+def test_nothing_is_said_where_there_is_nothing_to_compare(texts):
+    assert draw_diff(texts) == ""
+
+
+def test_long_and_many_texts_are_told_apart_in_words_only():
+    many = Page(draw_diff([f"answer {n}" for n in range(MOST_TEXTS + 1)]))
+    assert many.text == f"{MOST_TEXTS} of {MOST_TEXTS} answers differ from (1)"
+    assert "answers differ" in Page(draw_diff(["word " * 5000, "other " * 5000])).text
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_text_runs_or_loads_anything(attack):
+    assert Page(draw_diff([attack, f"{attack} {attack}", "x"], [attack, f"{attack}2"])).wrong == []
+    assert Page(draw_changes("x", attack)).wrong == []
+
+
+def test_plain_text_says_the_same_with_signs():
+    told = write_diff(["a red fox", "a red dog", "a red fox"], ["one", "two", "three"])
+    assert told.splitlines() == ["what differs: 1 of 2 from one", "the same as one: three", "two: a red [-fox-][+dog+]"]
+
+
+def test_short_differences_stand_open_and_long_ones_are_folded():
+    assert "open" in Page(draw_diff(["a red fox", "a red dog"])).all("details")[0]
+    assert "open" not in Page(draw_diff(["word " * 300, "other " * 300])).all("details")[0]
+
+
+def test_answers_beside_a_failed_one_are_still_compared():
+    cards = [Card("a red fox", title="one"), Card.failed(ValueError("no"), title="two"), Card("a red dog", title="three")]
+    assert "three against one" in Page(bundle_grid(cards)["text/html"]).text
+    assert "three: a red [-fox-][+dog+]" in bundle_grid(cards)["text/plain"]
+
+
+def test_a_row_of_finished_samples_shows_what_differs_and_a_growing_one_does_not():
+    done = [Card("a red fox"), Card("a red dog")]
+    assert "what differs" in bundle_grid(done)["text/html"]
+    assert "what differs" not in bundle_grid([done[0], Card("a", state="streaming")])["text/html"]

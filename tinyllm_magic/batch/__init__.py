@@ -1,0 +1,1 @@
+"""Answers many rows or combinations with one call."""

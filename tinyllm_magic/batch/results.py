@@ -1,0 +1,105 @@
+"""Collects what became of each row of a run, and builds the table of it as it stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..clients.call import LLMCall
+from ..clients.prepared import PreparedCall
+from ..errors import NotAsked
+from ..recording.store import Store
+from ..responses import Record, Response
+from ..schemas.schema import Schema
+from .rows import Rows
+from .spill import SpilledEntries
+from .table import KEPT_RESPONSES, BatchStats, RunProgress, Table
+
+_COPIED = ("text", "cost", "key", "tokens", "duration", "finish_reason", "error")
+
+
+class ResultBuilder:
+    """The results that have come in so far. A row is opened, settled once, and read only from then on."""
+
+    def __init__(self, rows: Rows, kind: str, schema: Schema | None = None) -> None:
+        self.entries = SpilledEntries(in_memory=rows.in_memory, keep=KEPT_RESPONSES)
+        self.progress = RunProgress(rows.count)
+        self._stats = BatchStats()
+        self._rows, self._kind = rows, kind
+        self._stores: dict[Path, Store] = {}
+        self._schema = schema  # of all rows, where there is none too; a grid over schemas has none in common
+        self._began = time.monotonic()
+
+    def start_clock(self) -> None:
+        """Count the seconds of the run from now on."""
+        self._began = time.monotonic()
+
+    def open(self, row: Mapping[str, Any], call: LLMCall) -> int:
+        """Make room for one more row and its call; returns its place."""
+        schema = call.model_params.get("schema")
+        self._schema = schema if not len(self.entries) or schema is self._schema else None
+        return self.entries.append(row, call)
+
+    def use_store(self, store: Store | None) -> None:
+        """Read responses from this store too; a client may have one of its own."""
+        if store is not None:
+            self._stores[store.path] = store
+
+    def settle(self, place: int, outcome: Response | BaseException, prepared: PreparedCall | None = None) -> None:
+        """Keep the outcome of a row; beyond the first ones, a response that the store has is left there."""
+        entry = self.entries[place]
+        if isinstance(outcome, Response):
+            keep = place < KEPT_RESPONSES or prepared is None or bool(outcome.steps) or not prepared.is_known
+            entry.set_outcome(replace(outcome, call=entry.call), keep=keep)
+        else:
+            entry.set_outcome(outcome)
+        self._count(place, None if prepared is None else prepared.request.key)
+
+    def copy_answer(self, place: int, first: int) -> None:
+        """Answer a row with what an earlier one that asks the same was answered."""
+        entry, earlier = self.entries[place], self.entries[first]
+        for name in _COPIED:
+            setattr(entry, name, getattr(earlier, name))
+        entry.source = "recorded"
+        entry.response = None if earlier.response is None else replace(earlier.response, source="recorded")
+        self._count(place, repeats=True)
+
+    def abandon(self, place: int) -> None:
+        """Keep a row that a stop did not reach as a failed one."""
+        entry = self.entries[place]
+        entry.error = NotAsked("stopped before this row was answered")
+        self._stats = self._stats.add(entry)
+        self.entries.settle(place)
+
+    def is_open(self, place: int) -> bool:
+        """Whether nothing has become of a row yet."""
+        entry = self.entries[place]
+        return entry.error is None and not entry.answered
+
+    def complete(self) -> None:
+        """Take the rows that there are as all of them."""
+        self.progress = replace(self.progress, total=len(self.entries), seconds=time.monotonic() - self._began)
+
+    def table(self) -> Table:
+        """The table as it stands; it grows with this builder."""
+        index = None if self._rows.index is None else self._rows.index[: len(self.entries)]
+        progress = replace(self.progress, seconds=time.monotonic() - self._began)
+        return Table(self.entries, progress, self._kind, index, self._fetch, self._stats, self._rows.dtypes, self._schema)
+
+    def flush(self) -> None:
+        """Write down what has been recorded."""
+        for store in self._stores.values():
+            store.flush()
+
+    def _count(self, place: int, key: str | None = None, *, repeats: bool = False) -> None:
+        entry = self.entries[place]
+        self.progress = self.progress.add(entry, time.monotonic() - self._began)
+        self._stats = self._stats.add(entry, repeats=repeats)
+        self.entries.settle(place, key)
+
+    def _fetch(self, key: str) -> Record | None:
+        found = (store.get(key) for store in self._stores.values())
+        return next((record for record in found if record is not None), None)

@@ -1,0 +1,25 @@
+"""What maps and comparisons leave behind: the last table (``session.last_table``), and who watches those that name nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..clients.sessions import Session
+from .table import Table
+
+Watch = Callable[[Table], None]
+
+
+@dataclass
+class BatchState:
+    """The last table, also of a run that was stopped, and what makes a watcher where a caller names none."""
+
+    last_table: Table | None = None
+    make_watch: Callable[[], Watch] | None = None
+
+
+state = BatchState()
+"""What the maps of this process have left behind."""
+
+Session.add_attribute("last_table", lambda: state.last_table)

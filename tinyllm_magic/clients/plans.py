@@ -1,0 +1,365 @@
+"""Builds the plan of one call: the checked request, and how it is sent. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..attachments.parts import fit_messages
+from ..errors import MessageError, OptionError, near, suggest
+from ..json_text import plain_value
+from ..messages import Message, Request, to_messages
+from ..models import catalog
+from ..models.catalog import Facts
+from ..models.routing import Route
+from ..providers import chat_format as vendor
+from ..providers import openai
+from ..providers.deadline import MAX_ANSWER_BYTES
+from ..providers.network import check_headers
+from ..recording import misses
+from ..recording.modes import Mode
+from ..redaction import guard_values
+from ..responses import Provider, Step
+from ..schemas.schema import Schema
+from ..settings import definitions
+from ..settings.definitions import SAMPLING
+from ..settings.layers import Settings
+from ..settings.origins import Origin, Source, Sourced
+from ..settings.retry_policy import RetryPolicy
+from ..tools.functions import Tool
+
+CONTROLS = ("timeout", "max_attempts", "waiting_time", "exponential_backoff_factor", "max_answer_bytes", "mode")
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
+"""Two names of one parameter; which of them is sent is a fact of the model."""
+TYPING = ("schema", "tries")
+"""What a call says of the answer that it wants, and what is sent as its response format."""
+TOOLING = ("max_steps", "approve")
+"""What a call says of how its tools are run."""
+MAX_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call that is ready to go: the request, and all that does not decide its answer."""
+
+    request: Request
+    route: Route
+    mode: Mode
+    policy: RetryPolicy
+    timeout: float | None
+    notes: tuple[str, ...] = ()
+    transport: Callable[..., Any] | None = field(default=None, repr=False)
+    stream: bool = True
+    """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
+    store: Path | None = None
+    """The file of recorded answers; ``None`` where nothing is recorded."""
+    cap: int | None = None
+    """How many calls may be under way at once (MAX_CONCURRENT_MODEL_CALLS)."""
+    max_answer_bytes: int = MAX_ANSWER_BYTES
+    """How many bytes of an answer are read at most."""
+    schema: Schema | None = None
+    """What the answer has to be."""
+    tries: int = 1
+    """How many answers are asked for, this one included, until one fits the schema."""
+    steps: tuple[Step, ...] = ()
+    """The answers before this one: those that did not fit, and those that called tools."""
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    """The functions that the model may call, by name."""
+    max_steps: int = MAX_STEPS
+    """How many requests are made at most until an answer calls no tool."""
+    approve: bool = False
+    """Whether the user is asked before a tool runs."""
+    params_elsewhere: Mapping[str, Any] | None = None
+    """The parameters as another address takes them, where a vendor takes others: an answer may have been recorded there."""
+    mode_origin: Origin = Origin.PACKAGED
+    """Who chose the mode: the advice of a miss depends on it."""
+
+
+_ADVICE = {
+    Origin.CALL: misses.CALL,
+    Origin.OVERRIDE: misses.OVERRIDE,
+    Origin.USER_FILE: misses.FILE,
+    Origin.FOLDER_FILE: misses.FILE,
+}
+
+
+def choose_advice(mode_origin: Origin, current: Settings) -> str:
+    """What to do about a miss of a strict replay: it depends on who asked for the replay."""
+    if current.replay_forced:
+        return misses.ENVIRONMENT_AND_CALL if mode_origin is Origin.CALL else misses.ENVIRONMENT
+    return _ADVICE.get(mode_origin, misses.SESSION)
+
+
+def make_plan(
+    messages: Iterable[Message | Mapping[str, Any]] | str,
+    route: Route,
+    current: Settings,
+    params: Mapping[str, Any],
+    *,
+    mode: Mode,
+    mode_origin: Origin = Origin.PACKAGED,
+    store: Path | None = None,
+    sample: int = 0,
+    transport: Callable[..., Any] | None = None,
+) -> Plan:
+    """The plan of a chat call.
+
+    ``params`` are this call's own parameters and controls (timeout, attempts), ``store`` the file of
+    recorded answers. Raises ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
+    """
+    schema, tries = read_schema(params)
+    runs = read_tools(params)
+    own = check_shapes({k: v for k, v in params.items() if k not in (*CONTROLS, *TYPING, *TOOLING)})
+    current = current.over({k: v for k, v in params.items() if k in CONTROLS and v is not None}, Origin.CALL)
+    tools, response_format = own.pop("tools", None), own.pop("response_format", None)
+    response_format = response_format if schema is None else schema.response_format
+    chosen = sampling(current, route)
+    named = {k: v for k, v in check_params(own, route).items() if v is not None}
+    if "max_completion_tokens" in named:  # the same limit by its other name
+        del chosen["max_tokens"]
+    chosen |= named
+    check_headers(chosen.get("extra_headers") or {})
+    for where in ("extra_headers", "extra_query"):
+        guard_values(where, chosen.get(where) or {})
+    request, notes = build_request(to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample)
+    if transport is not None:
+        request = replace(request, provider=f"call:{getattr(transport, '__qualname__', type(transport).__name__)}")
+    typed = {"schema": schema, "tries": tries, "params_elsewhere": _params_elsewhere(chosen, route)}
+    return build_plan(request, route, current, mode, store, mode_origin=mode_origin, notes=notes, transport=transport, **typed, **runs)
+
+
+def spell_params(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a call as a transport takes them: what is asked of the answer is its response format, tools are dicts."""
+    schema, _ = read_schema(params)
+    form = {} if schema is None else {"response_format": schema.response_format}
+    tools = {} if params.get("tools") is None else {"tools": [t.to_dict() if isinstance(t, Tool) else t for t in params["tools"]]}
+    return {**{k: v for k, v in params.items() if k not in (*TYPING, *TOOLING)}, **form, **tools}
+
+
+def read_schema(params: Mapping[str, Any]) -> tuple[Schema | None, int]:
+    """What an answer has to be, and how often it is asked for until it is; raises ``OptionError``."""
+    given, tries = params.get("schema"), params.get("tries")
+    if tries is not None and (not isinstance(tries, int) or tries < 1):
+        raise OptionError(f"tries={tries!r} is not a whole number above 0", option="tries")
+    if given is None:
+        if tries is not None and tries > 1:
+            raise OptionError("tries goes with schema: without one every answer fits", option="tries")
+        return None, 1
+    if params.get("response_format") is not None:
+        raise OptionError("schema and response_format say the same thing: give one of them", option="schema")
+    return Schema.of(given), tries or 1
+
+
+def list_tools(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters with their tools as a list, functions among them read: what they came in can be read but once."""
+    given = params.get("tools")
+    if given is None:
+        return params
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    return {**params, "tools": [Tool.of(tool) if callable(tool) else tool for tool in listed]}
+
+
+def read_tools(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions among a call's listed tools by name, and how they are run; raises ``OptionError``."""
+    tools = [tool for tool in params.get("tools") or () if isinstance(tool, Tool)]
+    names = [tool.name for tool in tools]
+    if len(set(names)) < len(names):
+        raise OptionError(f"tools need different names: {', '.join(names)}", option="tools")
+    steps, approve = params.get("max_steps"), params.get("approve")
+    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
+        raise OptionError(f"max_steps={steps!r} is not a whole number above 0", option="max_steps")
+    for name, value in (("max_steps", steps), ("approve", approve)):
+        if value and not tools:
+            raise OptionError(f"{name} goes with tools: without functions to call nothing runs", option=name)
+    return {"tools": dict(zip(names, tools, strict=True)), "max_steps": steps or MAX_STEPS, "approve": bool(approve)}
+
+
+def with_messages(plan: Plan, messages: Iterable[Message]) -> Plan:
+    """The same call with other messages."""
+    said, _ = _fit_messages(tuple(messages), plan.route)
+    return replace(plan, request=_with_key(replace(plan.request, messages=said)))
+
+
+def build_plan(request: Request, route: Route, current: Settings, mode: Mode, store: Path | None, **more: Any) -> Plan:
+    """A request with all that the settings say of how it is sent."""
+    return Plan(
+        request,
+        route,
+        mode,
+        retry_policy(current, route),
+        attempt_timeout(current, route),
+        store=store,
+        cap=current.max_concurrent_model_calls,
+        max_answer_bytes=current.max_answer_bytes,
+        **more,
+    )
+
+
+def build_request(
+    messages: tuple[Message, ...],
+    route: Route,
+    params: Mapping[str, Any],
+    *,
+    tools: Iterable[Mapping[str, Any]] | None = None,
+    response_format: Mapping[str, Any] | None = None,
+    sample: int = 0,
+) -> tuple[Request, tuple[str, ...]]:
+    """The request as it will be sent, and notes on what was left out because the model refuses it."""
+    sent, refused = _fit_params(params, route.facts)
+    notes = [f"{route.model} takes no {name}; it was left out" for name in refused]
+    said, about_files = _fit_messages(messages, route)
+    request = Request(route.endpoint.provider, route.model, said, sent, tuple(tools or ()), response_format, sample)
+    return _with_key(request), (*notes, *about_files)
+
+
+def _fit_params(params: Mapping[str, Any], known: Facts) -> tuple[dict[str, Any], list[str]]:
+    """The parameters as a model with these facts takes them, and the names of those that it refuses."""
+    sent: dict[str, Any] = {}
+    refused: list[str] = []
+    for name, value in params.items():
+        if value is None:
+            continue
+        if name in known.refuses:
+            refused.append(name)
+            continue
+        sent[known.max_tokens_name if name in _LIMITS else known.renames.get(name, name)] = value
+    limit = known.default_max_tokens
+    if limit is not None and not _LIMITS & sent.keys():
+        sent[known.max_tokens_name] = limit
+    return sent, refused
+
+
+def _params_elsewhere(params: Mapping[str, Any], route: Route) -> Mapping[str, Any] | None:
+    if route.endpoint.vendor is None or route.name is not None:
+        return None
+    return _fit_params(params, catalog.facts(route.model))[0]
+
+
+def _fit_messages(messages: tuple[Message, ...], route: Route) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """The messages as their model takes them, with its default system message, and notes about files."""
+    facts = route.facts
+    fitted, notes = fit_messages(messages, route.model, longest_side=facts.image_side, pdf=facts.pdf)
+    return _with_known_roles(_with_system(fitted, route), route), notes
+
+
+def _with_system(messages: tuple[Message, ...], route: Route) -> tuple[Message, ...]:
+    """The messages after the system message that their model has by default, where they bring none."""
+    system = route.defaults.get("system") or route.facts.system
+    if not system or any(m.is_system for m in messages):
+        return messages
+    return (Message("system", str(system)), *messages)
+
+
+def _with_known_roles(messages: tuple[Message, ...], route: Route) -> tuple[Message, ...]:
+    """The messages, a developer's as the system's where the vendor knows no developer."""
+    if route.facts.developer_role:
+        return messages
+    return tuple(replace(m, role="system") if m.role == "developer" else m for m in messages)
+
+
+def _with_key(request: Request) -> Request:
+    """The request, its key computed now: what JSON cannot hold is refused before anything is sent."""
+    if not request.key:
+        raise MessageError("the request has no key")
+    return request
+
+
+def make_embedding_plan(
+    texts: Any, route: Route, current: Settings, *, mode: Mode, mode_origin: Origin = Origin.PACKAGED, store: Path | None = None
+) -> Plan:
+    """The plan of an embedding call for a list of texts."""
+    texts = list(texts) if isinstance(texts, Iterable) else []
+    if not texts or not all(t and isinstance(t, str) for t in texts):
+        raise MessageError("embeddings are made of text: pass a text or a list of texts, none of them empty")
+    request = Request(route.endpoint.provider, route.model, (), {"input": texts}, kind="embedding")
+    return build_plan(request, route, current, mode, store, mode_origin=mode_origin)
+
+
+def check_shapes(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters, where what has a shape has it (tools as a new list); ``OptionError`` says what is wrong."""
+    checked = {name: plain_value(value) for name, value in params.items()}
+    stop = checked.get("stop")
+    if params.get("tools") is not None:
+        tools = params["tools"]
+        listed = list(tools) if isinstance(tools, Iterable) else [tools]
+        checked["tools"] = [tool.to_dict() if isinstance(tool, Tool) else plain_value(tool) for tool in listed]
+        if not all(isinstance(t, Mapping) for t in checked["tools"]):
+            raise OptionError("tools takes a list of functions, or of dicts such as {'type': 'function', 'function': {…}}", option="tools")
+    form = params.get("response_format")
+    if isinstance(form, (type, Schema)):
+        checked["response_format"] = Schema.of(form).response_format
+    elif not isinstance(form or {}, Mapping):
+        raise OptionError("response_format takes a dict such as {'type': 'json_object'}, or a pydantic class", option="response_format")
+    if stop is not None and not all(isinstance(s, str) for s in (stop if isinstance(stop, (list, tuple)) else [stop])):
+        raise OptionError(f"stop takes a text or a list of texts, not {stop!r}", option="stop")
+    return checked
+
+
+def check_params(params: Mapping[str, Any], route: Route) -> dict[str, Any]:
+    """Parameters with checked names and values; raises ``OptionError`` (also a ``TypeError``) for an unknown one."""
+    known = vendor.PARAMETERS | route.facts.params | {"max_completion_tokens"}
+    checked: dict[str, Any] = {}
+    for name, value in params.items():
+        if name not in known:
+            raise OptionError(
+                f"unknown parameter '{name}' for {route.model}",
+                option=name,
+                hint=suggest(near(name, known)) or f'Vendor-specific parameters go through extra_body={{"{name}": …}}.',
+            )
+        checked[name] = definitions.parse(name, value, Origin.CALL)[1] if name in SAMPLING and value is not None else value
+    return checked
+
+
+def sampling(current: Settings, route: Route) -> dict[str, Any]:
+    """Parameters that hold by default; the longest answer is ``max_tokens``, whatever it was called where it was set."""
+    others = {name: value for name, value in route.defaults.items() if name not in _LIMITS and name != "system"}
+    return {**others, **{name: set_value(name, current, route).value for name in (*SAMPLING, "reasoning_effort")}}
+
+
+def set_value(name: str, current: Settings, route: Route) -> Sourced:
+    """The value of a setting for a model, and its source: its own table comes before files and environment.
+
+    ``max_tokens`` stands for MAX_COMPLETION_TOKENS too: the stronger layer wins, in the same layer the name that the model takes.
+    """
+    if name != "max_tokens":
+        return _set_value(name, current, route)
+    names = sorted(_LIMITS, key=lambda limit: limit != route.facts.max_tokens_name)
+    found = [_set_value(limit, current, route) for limit in names]
+    return max(found, key=lambda limit: -1 if limit.value is None else limit.source.strength)
+
+
+def _set_value(name: str, current: Settings, route: Route) -> Sourced:
+    source, own = current.source(name), route.defaults.get(name)
+    if own is not None and not source.is_explicit:
+        return Sourced(own, Source(Origin.NAMED_MODEL, str(route.name or "")))
+    return Sourced(current.values.get(name), source)
+
+
+def retry_policy(current: Settings, route: Route) -> RetryPolicy:
+    """How often to try: a named model's ``max_retries`` overrules MAX_ATTEMPTS unless the call names its own."""
+    attempts = int(current.max_attempts)
+    own = route.endpoint.max_retries
+    if own is not None and not current.source("max_attempts").is_explicit:
+        attempts = own + 1
+    return RetryPolicy(attempts, float(current.waiting_time), float(current.exponential_backoff_factor))
+
+
+def attempt_timeout(current: Settings, route: Route) -> float | None:
+    """Seconds for one attempt as a whole: the call's own, a named model's, else TIMEOUT."""
+    own = route.endpoint.timeout
+    if own is not None and not current.source("timeout").is_explicit:
+        return own
+    return None if current.timeout is None else float(current.timeout)
+
+
+def make_transport_provider(plan: Plan) -> Provider | None:
+    """The provider that asks the caller's own function, where ``call=`` gave one."""
+    transport = plan.transport
+    if transport is None:
+        return None
+    timeout = None if getattr(transport, "bounds_itself", False) else plan.timeout
+    return openai.OpenAIProvider(
+        lambda _model, params: transport(**params), stream=False, timeout=timeout, max_answer_bytes=plan.max_answer_bytes
+    )

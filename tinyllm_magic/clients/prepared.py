@@ -1,0 +1,478 @@
+"""One call that is ready to be made: it owns its plan, its client and its store, and streams or answers itself once asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, Self
+
+from ..attachments.parts import draw_thumbnails, has_images
+from ..errors import SchemaError, ToolError, UnsupportedError
+from ..json_schema import find_schema
+from ..messages import Message, Request
+from ..models import pricing, tokens
+from ..models.routing import Route
+from ..recording import misses
+from ..recording.lookup import Lookup
+from ..recording.modes import Decision, Mode, decide, depends_on_record
+from ..recording.recorder import RecordingProvider, Resolution, resolve
+from ..recording.single_flight import SingleFlight
+from ..recording.store import Store
+from ..responses import CUT_REASONS, Chunk, ChunkAccumulator, Provider, Response, Step, ToolResult
+from ..schemas.schema import describe_faults, follow_up
+from ..tools.runner import ToolRunner
+from ..tools.runner import follow_up as follow_up_with_results
+from . import token_counts
+from .budget import Budget, Reservation
+from .environment import shell, version
+from .fallbacks import FeatureFallback, adapt
+from .fetched_files import complete
+from .history import History
+from .plans import Plan, make_transport_provider, with_messages
+from .rate_limits import ConcurrencyGate, ConcurrencyLimit, RateLimited, RateLimiter
+from .retries import Retries
+
+_ALL_TRIED = "No try fits: ask for less, say in the prompt what is wanted, or ask another model; `.response.steps` has them all."
+_TRIES = "up to {} answers are asked for where they do not fit; tokens and cost are those of one"
+
+
+class Client(Protocol):
+    """What a prepared call and its session need of a client."""
+
+    api_type: str
+    pinned: Route | None
+    routes_by_model: bool
+    own_recording: bool | None
+    """Whether this client records, and below the file that it records in; ``None`` where the session decides."""
+    own_store: str | None
+
+    def provider(self, plan: Plan) -> Provider:
+        """The innermost provider of a plan."""
+        ...
+
+    def pin(self, route: Route, *, routes_by_model: bool) -> Self:
+        """A twin of this client for one endpoint and model."""
+        ...
+
+    def own_transport(self, model: str | None, params: Mapping[str, Any]) -> Callable[..., Any] | None:
+        """What answers in place of ``provider`` where this client's class says so."""
+        ...
+
+
+@dataclass
+class Services:
+    """What all calls of a session share while they are made."""
+
+    gate: ConcurrencyGate = field(default_factory=ConcurrencyGate)
+    budget: Budget = field(default_factory=Budget)
+    history: History = field(default_factory=History)
+    unsupported: set[tuple[str, str, str]] = field(default_factory=set)
+    """(provider, model, feature) that were refused once."""
+    flights: SingleFlight = field(default_factory=SingleFlight)
+    under_way: set[str] = field(default_factory=set)
+    """Keys of requests with tools that are being answered live, until the tools that the answers call have run."""
+
+    def observe(self, plan: Plan, outcome: Response | BaseException, reserved: float) -> None:
+        """Take note of how a call ended: totals, history, and what was reserved for it (US dollars) is free again."""
+        self.budget.settle(plan.request, plan.route, outcome, reserved)
+        self.history.add(plan.request, plan.route, outcome, in_cell=shell() is not None)
+
+
+@dataclass(frozen=True)
+class PreparedCall:
+    """A call whose settings, route, client and store are resolved; nothing is sent until it is asked for."""
+
+    plan: Plan
+    client: Client = field(repr=False)
+    store: Store | None = field(repr=False)
+    services: Services = field(repr=False)
+    lookup: Lookup | None = field(default=None, repr=False)
+    """Where the recorded answer is looked for; ``None`` without a store."""
+    advice: str = field(default=misses.SESSION, repr=False)
+    """What a miss of a strict replay tells its reader to do."""
+    resolution: Resolution | None = field(default=None, repr=False)
+    """What happens to the request, where that was found out already."""
+    pace: RateLimiter | None = field(default=None, repr=False, compare=False)
+    """The rate limiter of the pool that this call belongs to, if any."""
+    defers: Callable[[], bool] = field(default=bool, repr=False, compare=False)
+    """Whether the pool that this call belongs to writes its records down itself, many at a time."""
+    runs_tools: bool = field(default=True, compare=False)
+    """Whether tools run here; a pool hands an answer that calls them over to the thread that asked for its rows."""
+
+    @property
+    def request(self) -> Request:
+        """The request as it will be sent."""
+        return self.plan.request
+
+    def adapt(self) -> PreparedCall:
+        """The same call with what its model does not take said in the prompt or left out, and notes about it: as it would be sent now."""
+        request, notes = adapt(self.request, self.services.unsupported, self.plan.route.facts)
+        return replace(self, plan=replace(self.plan, request=request)).with_notes(notes)
+
+    @property
+    def mode(self) -> Mode:
+        """How the store is used."""
+        return self.plan.mode
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of the request, and why."""
+        return self.plan.notes
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store holds an answer, whatever the mode."""
+        return self.lookup is not None and self.request in self.lookup
+
+    @property
+    def decision(self) -> Decision:
+        """What happens to the request: as it was found out for ``resolved``, else as it would be found now."""
+        if self.resolution is not None:
+            return self.resolution.decision
+        return decide(self.mode, known=depends_on_record(self.mode) and self.is_known)
+
+    @property
+    def replays(self) -> bool:
+        """Whether the store answers."""
+        return self.decision is Decision.REPLAY and self.is_settled
+
+    def resolve(self) -> Resolution:
+        """What happens to the request, with the recorded answer; raises ``StoreError`` in strict replay of an unreadable store."""
+        return resolve(self.request, self.mode, self.lookup)
+
+    def resolved(self) -> PreparedCall:
+        """The same call with what happens to it found out, for who makes it at once."""
+        return self if self.resolution is not None else replace(self, resolution=self.resolve())
+
+    def recorded(self) -> Response | None:
+        """The recorded answer to this request, whatever the mode; ``None`` where there is none, or no store is in use.
+
+        Nothing is copied for it. Raises ``StoreError`` where the store cannot be read, ``SchemaError`` where it does not fit.
+        """
+        if self.store is None or self.lookup is None:
+            return None
+        len(self.store)  # a file that is no store is said to be none
+        record = self.lookup.get(self.request, only_reads=True)
+        if record is None:
+            return None
+        again = None
+        try:
+            response = self.read(Response(self.request, record, "recorded"))
+            if not self.calls_tools(response):
+                return response
+            results = self.tool_runner.recorded(response)
+            again = None if results is None else self.go_on(response, results)
+        except SchemaError as error:
+            again = self.ask_again(error)
+            if again is None:
+                raise
+        return None if again is None else again.recorded()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the store alone decides what comes of the call: an answer that fits or is the last try, or a miss."""
+        if self.decision not in (Decision.REPLAY, Decision.MISS):
+            return False
+        is_last = self.plan.schema is None or self._tried >= self.plan.tries
+        if (is_last and not self.plan.tools) or self.decision is Decision.MISS:
+            return True
+        try:
+            return self.recorded() is not None or self.mode is Mode.REPLAY
+        except (SchemaError, ToolError):
+            return True
+
+    def read(self, response: Response) -> Response:
+        """The response of this call with the value that its schema makes of it; raises ``SchemaError``, which keeps it.
+
+        One that calls tools is on the way to the answer: no schema reads it.
+        """
+        whole = replace(response, steps=self.plan.steps) if self.plan.steps else response
+        if self.calls_tools(response):
+            return whole
+        if any(step.response.source == "live" for step in self.plan.steps):
+            whole = replace(whole, source="live")
+        return whole if self.plan.schema is None else self.plan.schema.read(whole)
+
+    @property
+    def _tried(self) -> int:
+        """Which try of an answer that fits this is, counted from 1."""
+        return 1 + sum(bool(step.fault) for step in self.plan.steps)
+
+    def ask_again(self, error: SchemaError) -> PreparedCall | None:
+        """The call that asks once more, after an answer that does not fit; ``None`` where no try is left, or none is of use."""
+        if self._tried >= self.plan.tries or not error.text:
+            error.hint = _ALL_TRIED if self._tried > 1 else error.hint
+            return None
+        step = Step(replace(error.response, steps=()), describe_faults(error.faults))
+        return self._ask_after((*self.plan.steps, step), follow_up(self.request.messages, error))
+
+    def _ask_after(self, steps: tuple[Step, ...], messages: Iterable[Message]) -> PreparedCall:
+        again = self.with_messages(messages)
+        return replace(again, plan=replace(again.plan, steps=steps))
+
+    def calls_tools(self, response: Response) -> bool:
+        """Whether an answer calls functions of this call; one that also calls a tool which the caller runs is the caller's."""
+        tools, calls = self.plan.tools, response.tool_calls
+        if not tools or not calls or response.finish_reason in CUT_REASONS:
+            return False
+        declared = {str((tool.get("function") or tool).get("name")) for tool in self.request.tools} - tools.keys()
+        return not any(call.name in declared for call in calls)
+
+    @property
+    def tool_runner(self) -> ToolRunner:
+        """What gets the results of this call's tools."""
+        return ToolRunner(
+            self.plan.tools,
+            self.mode,
+            self.store,
+            self.lookup,
+            approve=self.plan.approve,
+            live=self.services.under_way,
+            flights=self.services.flights,
+            version=version(),
+            advice=self.advice,
+        )
+
+    def run_tools(self, response: Response) -> PreparedCall:
+        """The call that goes on after the functions which an answer calls have run, in their order.
+
+        Raises ``ToolError`` where no step is left, or a function would have to be approved and nobody can be asked.
+        """
+        try:
+            self._demand_step(response)
+            return self.go_on(response, tuple(self.tool_runner.run(response, index) for index in range(len(response.tool_calls))))
+        except ToolError as error:
+            error.response = response
+            raise
+        finally:
+            self.services.under_way.discard(response.key)
+
+    def go_on(self, response: Response, results: tuple[ToolResult, ...]) -> PreparedCall:
+        """The call that asks on after an answer to it or to one of its tries, with the results of the tools that the answer calls.
+
+        Raises ``ToolError`` where no step is left.
+        """
+        self._demand_step(response)
+        messages = follow_up_with_results(response.request.messages, response, results, len(response.steps))
+        return self._ask_after((*response.steps, Step(replace(response, steps=()), results=results)), messages)
+
+    def _demand_step(self, response: Response) -> None:
+        steps = 1 + sum(bool(step.results) for step in response.steps)
+        if steps < self.plan.max_steps:
+            return
+        calls = ", ".join(call.describe() for call in response.tool_calls)
+        words = f"no answer after {steps} {'request' if steps == 1 else 'requests'}: the model still calls {calls}"
+        hint = f"`--max-steps {2 * steps}` (max_steps={2 * steps}) lets it go on; the error's `.response` has the steps."
+        raise ToolError(words, hint=hint, response=response)
+
+    def preview(self) -> dict[str, Any]:
+        """What ``--dry-run`` tells: messages, tokens, room, cost estimate, key, whether it is recorded."""
+        sent, route = self.adapt(), self.plan.route
+        request = sent.request
+        texts = [m.text for m in request.messages]
+        total = token_counts.count_request(request, route)
+        pieces = [token_counts.split(t, route) for t in texts]
+        return {
+            "messages": request.messages,
+            "schema": find_schema(request.response_format),
+            "tools": request.tools,
+            "tokens": [int(token_counts.count(m.text, route) + tokens.count_images(m, request.model)) for m in request.messages],
+            "total": int(total),
+            "estimated": total.estimated,
+            "window": pricing.window(request.model),
+            "max_tokens": request.params.get("max_tokens") or request.params.get("max_completion_tokens"),
+            "cost": pricing.most_expensive(request, route) or None,
+            "model": request.model,
+            "params": request.params,
+            "key": self.request.key,
+            "recorded": self.replays,
+            "pieces": pieces if all(p is not None for p in pieces) else (),
+            "notes": (*sent.notes, *([] if self.plan.tries == 1 else [_TRIES.format(self.plan.tries)]), *self._warn_of_images()),
+        }
+
+    def _warn_of_images(self) -> tuple[str, ...]:
+        blind = not self.plan.route.facts.images and has_images(self.request.messages)
+        return (f"{self.plan.route.model} takes no images: the call would be refused",) if blind else ()
+
+    def stream(self) -> AnswerStream:
+        """The answer in pieces, recorded or live."""
+        return AnswerStream(self)
+
+    def answer(self) -> Response:
+        """The whole answer, also asked for in one piece; raises ``ProviderError`` where there is none, ``SchemaError`` where none fits."""
+        return self.in_one_piece().stream().finish()
+
+    def in_one_piece(self) -> PreparedCall:
+        """The same call with its answer asked for whole, which costs less of this machine's time."""
+        return self if not self.plan.stream else replace(self, plan=replace(self.plan, stream=False))
+
+    def with_sample(self, sample: int) -> PreparedCall:
+        """The same call for another draw of the answer."""
+        return replace(self, plan=replace(self.plan, request=self.request.with_sample(sample)), resolution=None)
+
+    def with_messages(self, messages: Iterable[Message]) -> PreparedCall:
+        """The same call with other messages."""
+        return replace(self, plan=with_messages(self.plan, messages), resolution=None)
+
+    def with_notes(self, notes: Iterable[str]) -> PreparedCall:
+        """The same call with more to tell its reader."""
+        return replace(self, plan=replace(self.plan, notes=(*self.notes, *notes)))
+
+    def in_pool(self, pace: RateLimiter, defers: Callable[[], bool] = bool) -> PreparedCall:
+        """The same call as one of a pool that nobody watches; ``defers`` says whether the pool writes records down itself."""
+        return replace(self.in_one_piece(), pace=pace, defers=defers, runs_tools=False)
+
+    def as_part(self) -> PreparedCall:
+        """The same call as a part of another, which alone takes a place, is counted and remembered."""
+        services = Services(unsupported=self.services.unsupported, flights=self.services.flights)
+        return replace(self, services=services)
+
+
+class LiveProvider:
+    """The provider of a live call, built when it is first asked: a recorded answer needs neither key nor SDK.
+
+    Around the client's own stand the places among calls under way, the pace of a pool, fallbacks and retries.
+    """
+
+    def __init__(self, prepared: PreparedCall, reservation: Reservation) -> None:
+        self._prepared, self._reservation = prepared, reservation
+
+    def send(self, request: Request) -> Iterator[Chunk]:
+        """Yield a live answer, after what it can cost is reserved; raises ``BudgetError`` where it could pass the budget."""
+        prepared, plan = self._prepared, self._prepared.plan
+        if not plan.route.facts.images and has_images(request.messages):
+            raise UnsupportedError(f"{plan.route.model} takes no images: nothing was sent", feature="images", hint="Ask a model that does.")
+        if prepared.store is not None and plan.route.memory:
+            prepared.store.remember(**plan.route.memory)
+        self._reservation.hold()
+        if plan.tools:
+            prepared.services.under_way.add(plan.request.key)
+        own = make_transport_provider(plan) or prepared.client.provider(plan)
+        inner: Provider = ConcurrencyLimit(own, partial(prepared.services.gate.place, plan.cap))
+        inner = inner if prepared.pace is None else RateLimited(inner, prepared.pace, plan.policy)
+        request = replace(request, messages=complete(request.messages))
+        yield from Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy).send(request)
+
+
+@dataclass
+class _Progress:
+    """How far an answer has come: shared by a stream and the generator behind it, so that neither holds the other."""
+
+    prepared: PreparedCall
+    accumulator: ChunkAccumulator = field(default_factory=ChunkAccumulator)
+    response: Response | None = None
+
+
+class AnswerStream:
+    """The pieces of one answer as they arrive; once they are through, ``response``."""
+
+    def __init__(self, prepared: PreparedCall) -> None:
+        self._progress = _Progress(prepared)
+        self._chunks = _send(self._progress)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+    def __next__(self) -> Chunk:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Hang up; what has arrived is not recorded."""
+        self._chunks.close()
+
+    @property
+    def replays(self) -> bool:
+        """Whether the store answers; looked up once."""
+        self._progress.prepared = self._progress.prepared.resolved()
+        return self._progress.prepared.replays
+
+    @property
+    def so_far(self) -> ChunkAccumulator:
+        """What has arrived of the live answer; of the next request, where one follows."""
+        return self._progress.accumulator
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The requests that have led to the one under way."""
+        return self._progress.prepared.plan.steps
+
+    @property
+    def text(self) -> str:
+        """The live text so far."""
+        return self._progress.accumulator.text
+
+    @property
+    def reasoning(self) -> str:
+        """The live reasoning so far, where the provider shows it."""
+        return self._progress.accumulator.reasoning
+
+    def finish(self) -> Response:
+        """The response, after the pieces that are still to come."""
+        for _ in self._chunks:
+            pass
+        if self._progress.response is None:
+            raise RuntimeError("the stream ended without a record")
+        return self._progress.response
+
+
+def _send(progress: _Progress) -> Generator[Chunk]:
+    """Yield the chunks, then those of the next request too where the answer calls tools, or does not fit its schema."""
+    while progress.response is None:
+        response, fault = yield from _send_once(progress)
+        prepared, note = progress.prepared, ""
+        if fault is not None:
+            again, note = prepared.ask_again(fault), f"the answer did not fit: {describe_faults(fault.faults)}"
+            if again is None:
+                raise fault
+        elif prepared.runs_tools and prepared.calls_tools(response):
+            again = prepared.run_tools(response)
+        else:
+            progress.response = response
+            return
+        progress.prepared, progress.accumulator = again, ChunkAccumulator()
+        yield Chunk(restart=True, note=note, source=response.source)
+
+
+def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, SchemaError | None]]:
+    """Yield the chunks of one request, and tell the session how it ended; returns the response, and in what it does not fit."""
+    prepared, last = progress.prepared, Chunk()
+    plan, services = prepared.plan, prepared.services
+    stopped = None if prepared.pace is None else prepared.pace.stopped
+    with Reservation(services.budget, plan.request, plan.route, stopped) as reservation:
+        recorder = RecordingProvider(
+            LiveProvider(prepared, reservation),
+            prepared.store,
+            plan.mode,
+            flights=services.flights,
+            estimate=tokens.estimate_usage,
+            price=partial(pricing.price_answer, plan.route),
+            draw=draw_thumbnails,
+            version=version(),
+            defers=prepared.defers,
+            lookup=prepared.lookup,
+            advice=prepared.advice,
+        )
+        try:
+            for last in recorder.send(plan.request, progress.accumulator, prepared.resolution):
+                yield last
+            response = _build_response(plan, last)
+        except BaseException as error:
+            services.under_way.discard(plan.request.key)
+            services.observe(plan, error, reservation.take())
+            raise
+        fault = None
+        try:
+            typed = prepared.read(response)
+        except SchemaError as error:
+            typed, fault = error.response, error
+        if not prepared.calls_tools(typed):
+            services.under_way.discard(plan.request.key)
+        services.observe(plan, replace(typed, steps=()) if typed.steps else typed, reservation.take())
+    return typed, fault
+
+
+def _build_response(plan: Plan, last: Chunk) -> Response:
+    if last.record is None:
+        raise RuntimeError("the recording provider ended without a record")
+    return Response(plan.request, last.record, last.source)

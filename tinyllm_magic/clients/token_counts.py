@@ -1,0 +1,43 @@
+"""Counts, splits and cuts text in the tokens of a route's model: exact on the embedded model's own tokenizer where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..messages import Message, Request
+from ..models import tokens
+from ..models.routing import Route
+from ..models.tokenizers import TokenCount
+from ..providers.llamacpp import LocalProvider
+
+
+def count(messages: str | Iterable[Message | Mapping[str, Any]], route: Route) -> TokenCount:
+    """Tokens of a text, or of messages with their overhead."""
+    engine = _find_engine(route)
+    if isinstance(messages, str):
+        return TokenCount(engine.count_text(messages)) if engine else tokens.count_text(messages, route.model)
+    known = [Message.of(m) for m in messages]
+    return TokenCount(engine.count_messages(known)) if engine and known else tokens.count_messages(known, route.model)
+
+
+def count_request(request: Request, route: Route) -> TokenCount:
+    """Tokens of a request's prompt; what its tools and its schema add is an estimate, and nothing where a grammar holds them."""
+    return count(request.messages, route) if _find_engine(route) else tokens.count_request(request)
+
+
+def split(text: str, route: Route) -> list[str] | None:
+    """A text in pieces of one token each, for display; ``None`` where no exact tokenizer is at hand."""
+    engine = _find_engine(route)
+    return engine.split(text) if engine else tokens.split_tokens(text, route.model)
+
+
+def is_quick(route: Route) -> bool:
+    """Whether an exact count needs no engine to be started."""
+    return route.endpoint.api_type != "local" or LocalProvider(route.endpoint.path).started
+
+
+def _find_engine(route: Route) -> LocalProvider | None:
+    """The engine of a model that runs here, where it can start at once."""
+    engine = LocalProvider(route.endpoint.path) if route.endpoint.api_type == "local" else None
+    return engine if engine is not None and engine.ready else None

@@ -1,0 +1,1 @@
+"""Values become HTML, text and widgets; knows no session."""

@@ -1,0 +1,38 @@
+"""MIME bundles: HTML and text of one output, masked, with the style sheet where it is needed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path
+
+from ..redaction import mask, mask_data, mask_html
+from ..text_format import printable, shorten
+from .html_text import replace_surrogates
+
+Bundle = dict[str, str]  # MIME type -> text
+
+# An untrusted notebook drops style sheets, and styles with var(): this much of a card stays.
+SKELETON = "border-left:3px solid;padding:.5em .9em;margin:.3em 0"
+
+
+@functools.cache
+def load_style() -> str:
+    """The ``<style>`` element that every output carries."""
+    sheet = (Path(__file__).parent / "static" / "card.css").read_text(encoding="utf-8")
+    short = re.sub(r"/[*].*?[*]/|(?<=[{;:,}])\s+|\s+(?=[{}])", "", sheet, flags=re.DOTALL)
+    return f"<style>{short.strip()}</style>"
+
+
+def pack(html: str, text: str) -> Bundle:
+    """HTML and plain text as a bundle that a notebook file can hold, that holds no secret, and whose text a terminal can print."""
+    return {"text/html": mask_html(replace_surrogates(html)), "text/plain": mask(printable(replace_surrogates(text)))}
+
+
+def format_value(value: object) -> str:
+    """A parameter's value in few characters; 0.0 and 0 ask for the same and look the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    value = mask_data(value)  # before the cut, which would leave a part of a secret
+    return shorten(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False), 40)

@@ -1,0 +1,359 @@
+"""The card of an answer or an error, as HTML and as plain text: no script, no widget, no request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..attachments.parts import find_files
+from ..file_text import files_in
+from ..messages import Message
+from ..redaction import mask, mask_data
+from ..responses import Response, ToolCall, Usage
+from ..text_format import format_money, printable
+from . import markup
+from .bundle import SKELETON, Bundle, format_value, load_style, pack
+from .html_tables import NOTHING, draw_value
+from .html_text import NO_MATH, escape, mark_code, replace_surrogates
+from .steps import CardStep, describe_steps, draw_step, list_faults, write_steps
+
+_STATES = ("streaming", "done", "stopped", "error")
+_ENDINGS = {"length": "cut at max_tokens", "content_filter": "cut by the content filter"}
+_USUAL_ENDINGS = ("stop", "tool_calls", "function_call", None, "")
+_LARGEST_THUMBNAIL = 8192  # a store that somebody else wrote may hold anything
+_THUMBNAIL = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]+=*")
+_LONG_LINES, _LONG_TEXT = 60, 6000
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything one card shows.
+
+    ``format`` is one of ``formats.FORMATS``, ``state`` ``streaming``, ``done``, ``stopped`` or
+    ``error``, ``source`` ``live`` or ``recorded``; ``value`` the checked value as plain data, shown in place of the
+    text, which is folded; ``steps`` the requests before the last, folded; ``cost`` US dollars and ``duration`` seconds
+    of the live call, ``None`` when unknown; ``params`` the parameters sent; ``prompt`` the
+    messages to show folded, with ``prompt_tokens`` for each; ``error`` the lines of an error;
+    ``metadata`` goes into the output's metadata; ``images`` are thumbnails as data URLs, each with the image in words.
+    """
+
+    text: str = ""
+    images: tuple[tuple[str, str], ...] = ()
+    format: str = "markdown"
+    value: Any = NOTHING
+    steps: tuple[CardStep, ...] = ()
+    state: str = "done"
+    source: str = "live"
+    model: str = ""
+    asked: str = ""
+    usage: Usage | None = None
+    cost: float | None = None
+    cost_estimated: bool = False
+    duration: float | None = None
+    finish_reason: str | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+    title: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    prompt: tuple[Message, ...] = ()
+    prompt_tokens: tuple[int, ...] = ()
+    error: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take secrets out of all that is drawn, before Markdown, a highlighter or a cut tears one apart."""
+        for name, value in mask_data(vars(self)).items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, response: Response, **look: Any) -> Card:
+        """The card of a response; ``look`` sets or replaces fields (``format``, ``title``, ``prompt`` …)."""
+        shown: dict[str, Any] = {
+            "text": response.text,
+            "source": response.source,
+            "model": response.model,
+            "asked": response.request.model,
+            "usage": response.usage,
+            "cost": response.cost,
+            "cost_estimated": response.cost_estimated,
+            "duration": response.duration,
+            "finish_reason": response.finish_reason,
+            "reasoning": response.reasoning,
+            "tool_calls": response.tool_calls,
+            "refusal": response.record.answer.refusal,
+            "notes": response.notes,
+            "params": response.request.params,
+            "steps": describe_steps(response.steps),
+            "metadata": describe_provenance(response),
+            "images": pair_with_thumbnails(response.request.messages, response.record.thumbnails),
+        }
+        if response.schema is not None and look.get("format", "markdown") == "markdown":
+            shown["value"] = mask_data(response.schema.to_plain(response.parsed))
+        return cls(**{**shown, **look})
+
+    @classmethod
+    def failed(cls, error: BaseException, **look: Any) -> Card:
+        """The card of an error: what happened, what to do, the provider's name of the request."""
+        head, _, details = f"{type(error).__name__}: {getattr(error, 'message', error)}".partition("\n")
+        lines = [head, details] if details else [head]
+        if hint := getattr(error, "hint", ""):
+            lines.append(f"→ {hint}")
+        if request_id := getattr(error, "request_id", None):
+            lines.append(f"request id: {request_id}")
+        kept = {"state": "error", "error": tuple(lines), **look}
+        response = getattr(error, "response", None)  # what was answered, though it does not fit
+        return cls(**kept) if response is None else cls.of(response, **kept)
+
+    @property
+    def badge(self) -> str:
+        """The word that says where the answer comes from or how it ended."""
+        return self.source if self.state == "done" else self.state
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What the footer says before the badge; what is not known is left out."""
+        model = f"{self.model} (asked for {self.asked})" if self.model and self.asked not in ("", self.model) else self.model or self.asked
+        about = "≈ " if self.cost_estimated or (self.usage is not None and self.usage.estimated) else ""
+        params = (f"{name} {format_value(value)}" for name, value in self.params.items() if value is not None)
+        return tuple(
+            f
+            for f in (
+                model,
+                _format_tokens(self.usage),
+                format_money(self.cost, about),
+                _format_seconds(self.duration),
+                *params,
+                self.ending,
+            )
+            if f
+        )
+
+    @property
+    def ending(self) -> str:
+        """What the reader must know about the answer's end; empty for a usual one."""
+        if self.finish_reason in _USUAL_ENDINGS:
+            return ""
+        return _ENDINGS.get(str(self.finish_reason), f"finish reason: {self.finish_reason}")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Lines below the text: a refusal, tools asked for, notes; and that there is no text at all."""
+        lines = [f"refused: {self.refusal}"] if self.refusal else []
+        lines += [f"tool call: {c.name}({c.arguments})" for c in self.tool_calls]
+        if not (self.text or lines or self.error or self.state == "streaming"):
+            lines.append("(no text)")
+        return (*lines, *list_faults(self.steps), *(f"note: {n}" for n in self.notes))
+
+
+def bundle_card(card: Card) -> Bundle:
+    """The MIME bundle of a card: ``text/html`` and ``text/plain``."""
+    return pack(load_style() + draw_card(card), write_card(card))
+
+
+def write_card(card: Card) -> str:
+    """The card's twin in plain text: the answer as it was written, then what the card says about it."""
+    waiting = _describe_waiting(card) if card.state == "streaming" and not card.text else ""
+    thought = f"(reasoning: {len(card.reasoning):,} characters, not shown here)" if card.reasoning else ""
+    prompt = [f"[{write_heading(m, n)}]\n{write_message(m)}" for m, n in pair_with_tokens(card.prompt, card.prompt_tokens)]
+    images = " ".join(f"[{title}]" for _, title in card.images)
+    lines = (
+        card.title,
+        images,
+        thought,
+        *write_steps(card.steps),
+        card.text,
+        waiting,
+        *card.remarks,
+        *card.error,
+        write_footer(card),
+        *prompt,
+    )
+    return printable("\n".join(line for line in lines if line))
+
+
+def write_footer(card: Card) -> str:
+    """The one line under an answer in plain text."""
+    return printable("-- " + " · ".join((*card.facts, card.badge))).replace("\n", " ")
+
+
+def describe_provenance(response: Response) -> dict[str, Any]:
+    """An answer and where it comes from, as plain JSON for ``output.metadata["tinyllm_magic"]``; what it lacks is left out."""
+    record, usage = response.record, response.usage
+    calls = [[call.name, replace_surrogates(call.arguments)] for call in response.tool_calls]
+    said = {"answer": response.text, "refusal": record.answer.refusal, "tool_calls": calls}
+    facts = {
+        "version": 1,
+        **{name: value for name, value in said.items() if value},
+        "key": response.key,
+        "provider": response.request.provider,
+        "model_asked": response.request.model,
+        "model": response.model,
+        "params": response.request.canonical()["params"],
+        "usage": None if usage is None else {name: getattr(usage, name) for name in Usage.__dataclass_fields__},
+        "finish_reason": response.finish_reason,
+        "source": response.source,
+        "created": response.created,
+        "duration": response.duration,
+        "cost": response.cost,
+        "package_version": record.version,
+        **({"steps": [step.response.key for step in response.steps]} if response.steps else {}),
+    }
+    masked: dict[str, Any] = mask_data(facts)
+    return {name: replace_surrogates(value) if isinstance(value, str) else value for name, value in masked.items()}
+
+
+def draw_card(card: Card) -> str:
+    """The card's HTML, highlighted and typeset."""
+    return draw_article(card, _draw_body(card), _draw_reasoning(card))
+
+
+def _draw_body(card: Card) -> str:
+    if card.value is not NOTHING:
+        return f"{draw_value(card.value)}<details><summary>JSON</summary>{markup.render(card.text, 'json')}</details>"
+    return markup.render(card.text, card.format) if card.text else ""
+
+
+def _draw_reasoning(card: Card) -> str:
+    return markup.render(card.reasoning, "text") if card.reasoning else ""
+
+
+def draw_article(card: Card, body: str, reasoning: str) -> str:
+    """The card's HTML around a drawn body and reasoning; live and recorded differ in the badge alone."""
+    streaming = card.state == "streaming"
+    math_in = card.format == "markdown" and not streaming and markup.has_math(card.text)
+    classes = " ".join(filter(None, ("tlm", f"tlm-{card.state}" if card.state in _STATES else "", "" if math_in else NO_MATH)))
+    busy = ' aria-busy="true"' if streaming else ""
+    label = f"Answer of {card.model or card.asked}" if card.state != "error" else "Error"
+    label = f"{card.title}: {label}" if card.title else label
+    opened = " open" if streaming and not card.text else ""
+    parts = [f'<p class="tlm-title {NO_MATH}">{escape(card.title)}</p>'] if card.title else []
+    if card.images:
+        parts.append(draw_images(card.images))
+    if reasoning:
+        parts.append(f'<details class="{NO_MATH}"{opened}><summary>reasoning</summary>{reasoning}</details>')
+    if streaming and not card.text:
+        parts.append(f'<p class="tlm-wait {NO_MATH}">{escape(_describe_waiting(card))}</p>')
+    parts.append(_draw_region(card, body) if body else "")
+    parts += [f'<p class="tlm-note {NO_MATH}">{escape(line)}</p>' for line in card.remarks]
+    parts += [draw_step(number, step) for number, step in enumerate(card.steps, 1)]
+    parts += [
+        f'<p class="tlm-text {NO_MATH}">{f"<strong>{escape(line)}</strong>" if i == 0 else mark_code(line)}</p>'
+        for i, line in enumerate(card.error)
+    ]
+    parts.append(_draw_footer(card))
+    if card.prompt:
+        count = f" · {sum(card.prompt_tokens):,} tokens" if card.prompt_tokens else ""
+        inner = draw_messages(card.prompt, card.prompt_tokens)
+        parts.append(f'<details class="{NO_MATH}"><summary>prompt{count}</summary>{inner}</details>')
+    return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
+
+
+def pair_with_thumbnails(messages: Sequence[Message], thumbnails: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Each image of messages once: its thumbnail, "" where there is none that may be shown, and the image in words."""
+    images = {file.facts.digest: file.facts.title for file in find_files(messages) if file.facts.width}
+    found = ((thumbnails.get(digest, ""), title) for digest, title in images.items())
+    return tuple((url if len(url) < _LARGEST_THUMBNAIL and _THUMBNAIL.fullmatch(url) else "", title) for url, title in found)
+
+
+def draw_images(images: Sequence[tuple[str, str]]) -> str:
+    """The images of a question, small; they stand in the page itself, so that nothing is loaded."""
+    drawn = (
+        f'<img src="{url}" alt="{escape(title)}" title="{escape(title)}">' if url else f"<span>[{escape(title)}]</span>"
+        for url, title in images
+    )
+    return f'<p class="tlm-images {NO_MATH}">{" ".join(drawn)}</p>'
+
+
+def _draw_region(card: Card, body: str) -> str:
+    """The body; a long one scrolls, by keyboard too, and shows its end while it grows."""
+    if len(card.text) <= _LONG_TEXT and card.text.count("\n") <= _LONG_LINES:
+        return f'<div class="tlm-body {NO_MATH}" dir="auto">{body}</div>'
+    tail, inner = (" tlm-tail", f"<div>{body}</div>") if card.state == "streaming" else ("", body)
+    keys = 'tabindex="0" role="region" aria-label="Long answer, scrolls" data-lm-suppress-shortcuts="true"'
+    return f'<div class="tlm-body tlm-long{tail} {NO_MATH}" dir="auto" {keys}>{inner}</div>'
+
+
+def _draw_footer(card: Card) -> str:
+    words = [f"<strong>{escape(f)}</strong>" if f == card.ending else escape(f) for f in card.facts]
+    kind = card.badge if card.badge in ("live", "stopped", "error") else "other"
+    words.append(f'<span class="tlm-badge tlm-badge-{kind}">{escape(card.badge)}</span>')
+    return f'<footer class="tlm-foot {NO_MATH}">{" · ".join(words)}</footer>'
+
+
+def draw_messages(messages: Sequence[Message], tokens: Sequence[int], about: str = "", pieces: Sequence[Sequence[str] | None] = ()) -> str:
+    """Messages with their roles and tokens; ``pieces`` are the texts of each message's tokens."""
+    parts = []
+    for i, (message, count) in enumerate(pair_with_tokens(messages, tokens)):
+        cut = pieces[i] if i < len(pieces) else None
+        cut = None if cut and mask("".join(cut)) != "".join(cut) else cut
+        text = f'<pre class="tlm-said">{escape(write_message(message))}</pre>'
+        parts.append(f'<p class="tlm-role">{escape(write_heading(message, count, about))}</p>{text}{_draw_pieces(cut) if cut else ""}')
+    return "".join(parts)
+
+
+def _draw_pieces(texts: Sequence[str]) -> str:
+    """Tokens in alternating colours; the marks between them stay where style sheets are dropped."""
+    spans = (f'<span class="tlm-token{" tlm-token-odd" * (i % 2)}">{escape(t)}</span>' for i, t in enumerate(texts))
+    return f'<details><summary>cut into {len(texts):,} tokens</summary><pre class="tlm-said">{"┆".join(spans)}</pre></details>'
+
+
+def pair_with_tokens(messages: Sequence[Message], tokens: Sequence[int]) -> list[tuple[Message, int | None]]:
+    """Messages with their token counts, ``None`` where there is none."""
+    return [(m, tokens[i] if i < len(tokens) else None) for i, m in enumerate(messages)]
+
+
+def write_heading(message: Message, tokens: int | None, about: str = "") -> str:
+    """A message's role, name and tokens."""
+    who = f"{message.role} {message.name}" if message.name else message.role
+    return who if tokens is None else f"{who} · {about}{int(tokens):,} tokens"
+
+
+def write_message(message: Message) -> str:
+    """A message as text; what is no text stands as a word, so that nothing is loaded."""
+    parts = message.content if isinstance(message.content, tuple) else ({"text": message.content or ""},)
+    lines = [str(p["text"]) if "text" in p else _name_part(p) for p in parts]
+    calls = [c.get("function", {}) for c in message.tool_calls]
+    return "\n".join([*lines, *(f"tool call: {c.get('name')}({c.get('arguments')})" for c in calls)]).strip("\n")
+
+
+def _name_part(part: Mapping[str, Any]) -> str:
+    """A part that is no text, in brackets: what file it is, or what type of part."""
+    return "".join(f"[{file.facts.title}]" for file in files_in(part)) or f"[{part.get('type', 'part')}]"
+
+
+def describe_window(total: int, window: int | None, max_tokens: int | None, about: str = "") -> str:
+    """How much of a context window a prompt takes, and what is left; empty where the window is unknown."""
+    if not window:
+        return ""
+    left = window - total
+    text = f"{about}{total:,} of {window:,} tokens of the context window ({total / window:.1%})"
+    text += f", {about}{left:,} left for the answer" if left > 0 else ", no room left for an answer"
+    return f"{text}; max_tokens {max_tokens:,} does not fit" if max_tokens and max_tokens > left > 0 else text
+
+
+def _describe_waiting(card: Card) -> str:
+    return f"… waiting for {card.model or card.asked or 'the answer'}"
+
+
+def _format_tokens(usage: Usage | None) -> str:
+    if usage is None:
+        return ""
+    cached = f" ({usage.cached_tokens:,} cached)" if usage.cached_tokens else ""
+    thought = f" ({usage.reasoning_tokens:,} reasoning)" if usage.reasoning_tokens else ""
+    return f"{'≈ ' if usage.estimated else ''}{usage.prompt_tokens:,} in{cached} / {usage.completion_tokens:,} out{thought} tokens"
+
+
+def _format_seconds(duration: float | None) -> str:
+    if duration is None:
+        return ""
+    return (
+        f"{duration:.2f} s"
+        if duration < 0.1
+        else f"{duration:.1f} s"
+        if duration < 60
+        else f"{duration // 60:.0f} min {duration % 60:.0f} s"
+    )

@@ -1,0 +1,30 @@
+"""How much work drawing one text may be: rendering looks at its ``Deadline`` after every step and gives up when it has passed.
+
+The clock counts the processor's time of this thread, so that the same text is drawn alike on a busy machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SECONDS = 0.5
+
+Clock = Callable[[], float]
+
+
+class TookTooLong(Exception):
+    """A text could not be drawn in time, or not as a whole; it is shown as it was written."""
+
+
+class Deadline:
+    """A moment after which ``check`` raises ``TookTooLong``; ``clock`` tells seconds."""
+
+    def __init__(self, clock: Clock = time.thread_time) -> None:
+        self._clock = clock
+        self._end = clock() + SECONDS
+
+    def check(self) -> None:
+        """Go on, or raise ``TookTooLong``."""
+        if self._clock() > self._end:
+            raise TookTooLong

@@ -1,0 +1,80 @@
+"""``FileText``: what is sent of a file, as a data URL or as its text, which stands in keys and stores by the file's digest."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a key and a reader need to know of a file.
+
+    ``digest`` is the sha256 of the file's bytes or, where ``drawn``, of the decoded pixels of a picture that was drawn or made in
+    Python; ``size`` is bytes, ``width`` and ``height`` pixels (0: no picture); ``process`` names what was made of the file before it
+    was sent ("" where it goes as it is); ``url`` is where it was fetched from.
+    """
+
+    digest: str
+    media_type: str
+    size: int
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    drawn: bool = False
+    process: str = ""
+    url: str = ""
+
+    @property
+    def title(self) -> str:
+        """The file in a few words."""
+        shape = f"{self.width}×{self.height}" if self.width else f"{self.size:,} bytes"
+        return f"{self.name or self.media_type}, {shape}"
+
+
+class FileText(str):
+    """The text that is sent of a file; JSON, copies and other processes take it for the text that it is."""
+
+    __slots__ = ("facts",)
+    facts: FileFacts
+
+    @classmethod
+    def of(cls, text: str, facts: FileFacts) -> Self:
+        """The text that is sent of the file with these facts."""
+        made = cls(text)
+        made.facts = facts
+        return made
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self  # it cannot be changed, and may be large
+
+    def canonical(self) -> dict[str, Any]:
+        """What stands in a key: the digest of the source and what was made of it, so that no library's output is part of it."""
+        facts = self.facts
+        known: dict[str, Any] = {"$sha256": facts.digest, "type": facts.media_type}
+        known |= {"pixels": f"{facts.width}x{facts.height}"} if facts.drawn else {"size": facts.size}
+        known |= {"as": facts.process} if facts.process else {}
+        return known | ({"name": facts.name} if facts.process.endswith("text") else {}) | ({"url": facts.url} if facts.url else {})
+
+    @property
+    def data(self) -> bytes:
+        """The bytes in a data URL."""
+        return read_data_url(self)
+
+
+def to_data_url(data: bytes, media_type: str) -> str:
+    """Bytes as a ``data:`` URL."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def read_data_url(url: str) -> bytes:
+    """The bytes in a ``data:`` URL."""
+    return base64.b64decode(url.partition(",")[2])
+
+
+def files_in(part: Mapping[str, Any]) -> list[FileText]:
+    """The files in one part of a message's content."""
+    values = [part.get("text"), *(v for name in ("image_url", "file") for v in dict(part.get(name) or {}).values())]
+    return [v for v in values if isinstance(v, FileText)]

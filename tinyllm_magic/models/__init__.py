@@ -1,0 +1,1 @@
+"""Which models exist, where they live, what they take and cost; counts tokens."""

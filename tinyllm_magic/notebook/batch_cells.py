@@ -1,0 +1,199 @@
+"""Cells that ask many times (`--map`, `--compare`, `--grid`): their table, in one output that fills as answers come.
+
+Estimates and progress are put into words here.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..batch.estimates import Estimate, Outlook, look_ahead
+from ..batch.progress import ProgressLine
+from ..batch.row_files import names_rows_file
+from ..batch.rows import Rows, read_rows
+from ..batch.runner import Run
+from ..batch.state import Watch
+from ..batch.table import RunProgress, Table
+from ..batch.tasks import Task, make_grid_tasks, make_row_tasks
+from ..clients.call import LLMCall, RowPreparer
+from ..clients.sessions import session
+from ..display import output
+from ..display.bundle import Bundle
+from ..errors import OptionError, TinyLLMError
+from ..json_schema import describe_fields
+from ..schemas.schema import Schema
+from ..text_format import format_money
+from . import result_table
+from .options import Options
+
+QUICK = 0.5  # seconds; what is over sooner needs no progress
+
+
+def answer_many(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
+    """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
+    tasks, found = _tasks(chosen, call)
+    if chosen.dry_run or (session.budget.limit is not None and found.count is not None and not chosen.quiet):
+        estimate = Estimate.of(tasks, RowPreparer(session.settings()))
+        tasks = estimate.tasks
+        title = "Dry run: nothing was sent" if chosen.dry_run else "What is going to be asked"
+        facts = {**describe_estimate(estimate), "schema": describe_schema(call.model_params.get("schema"))}
+        output.show(result_table.preview_bundle(facts, estimate.example, title), shell, about="session")
+        if chosen.dry_run:
+            return None
+    watch = None if chosen.quiet else _watch(shell)
+    kind = "map" if chosen.map is not None else "compare"
+    return Run(tasks, found, workers=chosen.workers or 8, watch=watch, kind=kind, schema=call.model_params.get("schema")).answer()
+
+
+def demand_answers(table: Table) -> None:
+    """Raise the first error of a table in which every row failed, with words before its own that say so."""
+    if not len(table) or table.stats.failed < len(table):
+        return
+    first = next((error for error in table.errors if isinstance(error, TinyLLMError)), None)
+    if first is not None and len(table) > 1:
+        what = "combinations" if table.kind == "compare" else "rows"
+        first = copy.copy(first)
+        first.args = (f"all {len(table):,} {what} failed; the first:\n{first.message}", *first.args[1:])
+    raise first or next(error for error in table.errors if error is not None)
+
+
+def _tasks(chosen: Options, call: LLMCall) -> tuple[Iterable[Task], Rows]:
+    """What is to be asked, and the rows that it comes from."""
+    if chosen.map is None:
+        tasks = list(make_grid_tasks(call, models=chosen.compare, grid=chosen.grid, samples=chosen.samples or 1))
+        return tasks, Rows(iter(()), len(tasks))
+    if chosen.compare is not None or chosen.grid or chosen.samples is not None:
+        raise OptionError("--map goes with one model and one set of parameters", option="--map", hint="Map the one after the other.")
+    rows = _rows(call.namespace, chosen.map)
+    found = read_rows(rows)
+    if chosen.dry_run and found.consumed:
+        raise OptionError("an iterator can be read only once: a dry run would use it up", option="--map", hint="Make a list of it first.")
+    return make_row_tasks(call, found), found
+
+
+def _rows(namespace: Mapping[str, Any], expression: str) -> Any:
+    """A variable, the path of a file, or the value of the user's own expression; what that assigns stays in it."""
+    if expression not in namespace and names_rows_file(expression):
+        return expression
+    try:
+        return eval(expression, dict(namespace))  # noqa: S307  # the user's code over the user's variables
+    except (NameError, SyntaxError) as error:
+        hint = "ROWS is a variable, a path or an expression: --map df.head(20)"
+        raise OptionError(f"--map {expression}: {error}", option="--map", hint=hint) from error
+
+
+def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
+    """An estimate in words, by what each is about; ``None`` where there is nothing to say."""
+    budget, scale = session.budget, estimate.scale
+    about = "≈ " if scale > 1 else ""
+    share = f" ({estimate.recorded / estimate.rows:.0%})" if estimate.rows else ""
+    cost = "unknown" if estimate.cost is None else format_money(estimate.cost * scale, "≈ at most ") if estimate.cost else None
+    return {
+        "rows": f"{estimate.rows:,}",
+        "recorded: answered without a call": f"{estimate.recorded:,}{share}",
+        "duplicate rows": f"{estimate.duplicates:,}" if estimate.duplicates else None,
+        "cannot be rendered": f"{estimate.failed:,}, the first: {estimate.first_error}" if estimate.failed else None,
+        "live calls": f"{estimate.live:,}",
+        "prompt tokens of live calls": f"{about}{int(estimate.tokens * scale):,}" if estimate.live else None,
+        "cost of live calls": cost,
+        "budget": f"{format_money(budget.limit)}, {format_money(budget.spent)} spent" if budget.limit is not None else None,
+    }
+
+
+def describe_schema(schema: Schema | None) -> str | None:
+    """What each answer has to be, field by field; ``None`` where nothing is said of it."""
+    return None if schema is None else ", ".join(f"{name}: {words}" for name, words in describe_fields(schema.json).items())
+
+
+def describe_outlook(outlook: Outlook) -> str:
+    """What a long run is going to ask, in a line."""
+    about = "" if outlook.is_exact else "≈ "
+    words = [f"{outlook.rows:,} rows"]
+    words += [f"{about}{outlook.recorded:.0%} recorded"] if outlook.recorded else []
+    words += [f"{about}{outlook.live:,} to be asked"]
+    words += [f"≈ {outlook.tokens:,} prompt tokens"] if outlook.tokens is not None else []
+    words += [format_money(outlook.cost, "≈ at most ")] if outlook.cost else []
+    return " · ".join(words)
+
+
+class NotebookProgress:
+    """One output of a notebook, which shows how far a map has come, and at its end the table."""
+
+    def __init__(self, *, ends_with_table: bool) -> None:
+        self._ends_with_table = ends_with_table
+        self._handle: Any = None
+        self._outlook = ""
+
+    def look_ahead(self, tasks: Iterable[Task], count: int | None, preparer: RowPreparer) -> Iterable[Task]:
+        """Show what is going to be asked, where that is much; the same tasks come back."""
+        outlook, tasks = look_ahead(tasks, count, preparer)
+        self._outlook = "" if outlook is None else describe_outlook(outlook)
+        if self._outlook and self._ends_with_table:
+            self._progress(RunProgress(count))
+        return tasks
+
+    def __call__(self, table: Table) -> None:
+        """Show a state on the way; what is over at once shows no more than its end."""
+        if table.kind == "compare" and self._ends_with_table:
+            self._put(result_table.compared_bundle(table), result_table.table_metadata(table))
+        elif table.progress.seconds > QUICK:
+            self._progress(table.progress)
+
+    def close(self, table: Table) -> None:
+        """Show the end: the table where it belongs to the cell, else the line that sums it up."""
+        if self._ends_with_table:
+            self._put(*bundle_table(table))
+        elif self._handle is not None:
+            self._progress(table.progress)
+
+    def _progress(self, progress: RunProgress) -> None:
+        self._put(result_table.run_progress_bundle(progress, self._outlook), {"version": 1, "about": "progress"})
+
+    def _put(self, data: Bundle, facts: dict[str, Any]) -> None:
+        self._handle = output.show_or_update(self._handle, data, {output.NAMESPACE: facts})
+
+
+class TerminalProgress(ProgressLine):
+    """The same in a terminal: one line, and the table as text where it belongs to the cell."""
+
+    def __init__(self, *, ends_with_table: bool) -> None:
+        super().__init__(sys.stdout if ends_with_table else None)
+        self._ends_with_table = ends_with_table
+
+    def look_ahead(self, tasks: Iterable[Task], count: int | None, preparer: RowPreparer) -> Iterable[Task]:
+        """Write what is going to be asked, where that is much; the same tasks come back."""
+        outlook, tasks = look_ahead(tasks, count, preparer)
+        if outlook is not None:
+            (self._out or sys.stderr).write(f"{describe_outlook(outlook)}\n")
+        return tasks
+
+    def __call__(self, table: Table) -> None:
+        """Show a state on the way."""
+        if table.progress.seconds > QUICK:
+            super().__call__(table)
+
+    def close(self, table: Table) -> None:
+        """Write the end."""
+        if table.progress.seconds > QUICK:
+            super().close(table)
+        if self._ends_with_table:
+            output.write(result_table.rows_bundle(table)["text/plain"] + "\n")
+
+
+def _watch(shell: Any, *, ends_with_table: bool = True) -> Watch:
+    return (TerminalProgress if output.is_terminal(shell) else NotebookProgress)(ends_with_table=ends_with_table)
+
+
+def watcher(shell: Any) -> Watch:
+    """What ``map_rows`` in a cell's Python code shows while it works; its value shows itself."""
+    return _watch(shell, ends_with_table=False)
+
+
+def bundle_table(table: Table) -> tuple[Bundle, dict[str, Any]]:
+    """How a table shows itself: data, and the facts for its metadata."""
+    return result_table.rows_bundle(table), result_table.comparison_metadata(
+        table
+    ) if table.kind == "compare" else result_table.table_metadata(table)

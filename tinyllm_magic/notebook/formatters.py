@@ -1,0 +1,29 @@
+"""How our values show themselves at the end of a cell: data and metadata for IPython's display formatter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..batch.table import Table
+from ..display import cards, output
+from ..models.tokenizers import TokenCount
+from ..responses import Response
+from . import batch_cells, reports
+
+Formatted = tuple[dict[str, str], dict[str, Any]]
+
+
+def format_response(response: Response) -> Formatted:
+    """A response as its card, which says where it is a turn that has become stale."""
+    return cards.bundle_card(reports.card_of_response(response)), {output.NAMESPACE: cards.describe_provenance(response)}
+
+
+def format_table(table: Table) -> Formatted:
+    """A table of answers as its first rows, a comparison as its cards."""
+    data, facts = batch_cells.bundle_table(table)
+    return data, {output.NAMESPACE: facts}
+
+
+def format_count(count: TokenCount) -> Formatted:
+    """A token count; whether it is exact depends on the tokenizers that are at hand."""
+    return {"text/plain": str(count)}, output.build_metadata("session")

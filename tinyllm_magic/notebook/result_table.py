@@ -1,0 +1,177 @@
+"""How a table of answers is shown: its first rows, how far it has come, a comparison, a preview.
+
+What is shown of a finished table comes from its records alone, so that a replay shows the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ..batch.table import RowResult, RunProgress, Table, result_columns
+from ..display import html_tables
+from ..display.bundle import SKELETON, Bundle, format_value, load_style, pack
+from ..display.cards import Card
+from ..display.html_text import NO_MATH, escape, replace_surrogates
+from ..display.output import measure_width
+from ..display.tables import bundle_grid, bundle_progress, bundle_table
+from ..redaction import mask
+from ..responses import Response
+from ..schemas.columns import sort_set
+from ..text_format import format_money, shorten
+
+MOST_ROWS = 50
+_LONGEST_CELL = 200
+_MOST_KEYS = 1000
+_LONGEST_FACT = 80
+
+
+def rows_bundle(table: Table) -> Bundle:
+    """The first rows of a table, what they sum to, and whether they were asked now."""
+    if table.kind == "compare":
+        return compared_bundle(table)
+    first = [_hide_read_text(d) if table.typed_columns else d for d in itertools.islice(table.iter_dicts(), MOST_ROWS)]
+    seen = {"error": table.stats.errors or table.stats.cut, "answer": not table.typed_columns or any(d["answer"] for d in first)}
+    names = [c for c in table.columns if seen.get(c, True)]
+    rows = [[_cell(d[n]) for n in names] for d in first]
+    badge = next((b for b in ("live", "recorded") if b in table.stats.sources), "")
+    facts = list(summary(table))
+    if len(table) > MOST_ROWS:
+        facts.insert(0, f"… {len(table) - MOST_ROWS:,} more rows; .to_pandas() has them all")
+    kind = "live" if badge == "live" else "other"
+    foot = escape(" · ".join(facts)) + (f' · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>' if badge else "")
+    page = (
+        f'<article class="tlm {NO_MATH}" style="{SKELETON}" aria-label="Table of answers">'
+        f'{html_tables.draw_table(names, rows)}<footer class="tlm-foot">{foot}</footer></article>'
+    )
+    text = f"{html_tables.write_table(names, rows, measure_width())}\n-- {' · '.join(filter(None, [*facts, badge]))}"
+    return pack(load_style() + page, text)
+
+
+def summary(table: Table) -> Iterator[str]:
+    """What a table sums to: rows, failures, tokens and cost of its calls, whenever they were made."""
+    yield f"{len(table):,} row{'' if len(table) == 1 else 's'}"
+    stats = table.stats
+    if stats.failed:
+        yield f"{stats.failed:,} failed"
+    if stats.cut:
+        yield f"{stats.cut:,} cut"
+    if stats.tokens_in or stats.tokens_out:
+        yield f"{stats.tokens_in:,} in / {stats.tokens_out:,} out tokens"
+    if stats.cost is not None:
+        yield format_money(stats.cost, unpriced=stats.unpriced)
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
+    """A table for its output's metadata: of the first rows key, answer, error class and tokens; of all, a digest of the answers."""
+    digest = hashlib.sha256()
+    for entry in table.entries:
+        digest.update(f"{entry.key}\0{entry.text}\0{_error_class(entry)}\0".encode("utf-8", "replace"))
+    first = list(itertools.islice(table.entries, _MOST_KEYS))
+    facts = {
+        "kind": table.kind,
+        "rows": len(table),
+        "failed": table.stats.failed,
+        "keys": [e.key for e in first],
+        "answers": [_abridge(e.text) for e in first],
+        "errors": [_error_class(e) for e in first],
+        "tokens": [list(e.tokens) for e in first],
+        "digest": digest.hexdigest(),
+        "sources": sorted(table.stats.sources),
+    }
+    return {"version": 1, "table": facts}
+
+
+def _error_class(entry: RowResult) -> str | None:
+    return None if entry.error is None else type(entry.error).__name__
+
+
+def _abridge(text: str | None) -> str | None:
+    """A text that is short, or the beginning of a long one and its digest: enough to find that it has changed."""
+    if text is None:
+        return None
+    text = mask(replace_surrogates(text))
+    if len(text) <= _LONGEST_FACT:
+        return text
+    return f"{text[:_LONGEST_FACT]}… sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def run_progress_bundle(progress: RunProgress, note: str = "") -> Bundle:
+    """How far a map has come, and below it what there was to do."""
+    return bundle_progress(" · ".join(progress.facts), progress.done, progress.total or 0, note)
+
+
+def compared_bundle(table: Table) -> Bundle:
+    """The cards of a comparison side by side, in what they differ, and what each took; cards still waiting say so."""
+    cards = [_card(e, table) for e in table.entries]
+    parts = [bundle_grid([replace(c, title=title) for c, title in zip(cards, _titles(table), strict=True)])]
+    if all(c.state != "streaming" for c in cards):
+        parts.append(_matrix(table))
+    return {mime: "\n".join(p[mime] for p in parts) for mime in ("text/html", "text/plain")}
+
+
+def comparison_metadata(table: Table) -> dict[str, Any]:
+    """The metadata of a comparison: where each answer comes from."""
+    answers = [dict(_card(e, table).metadata) for e in table.entries]
+    return {"version": 1, "answers": answers} if all(answers) else table_metadata(table)
+
+
+def preview_bundle(facts: Mapping[str, Any], example: str, title: str = "Dry run: nothing was sent") -> Bundle:
+    """What a map or a grid would send: ``facts`` by name, and the first prompt."""
+    rows = [(name, value) for name, value in facts.items() if value not in (None, "")]
+    shown = bundle_table(title, ("what", "how much"), rows)
+    inner = f'<summary>the first prompt</summary><pre class="tlm-said">{escape(example)}</pre>'
+    prompt = f'<details class="tlm {NO_MATH}" style="{SKELETON}">{inner}</details>'
+    return pack(shown["text/html"] + (prompt if example else ""), f"{shown['text/plain']}\n{example}".rstrip())
+
+
+def _hide_read_text(row: dict[str, Any]) -> dict[str, Any]:
+    """A typed row without the text of its answer, which its values say, unless the answer does not fit."""
+    return row if row["error"] else {**row, "answer": None}
+
+
+def _cell(value: Any) -> Any:
+    value = sort_set(value)
+    if isinstance(value, (dict, list, tuple)):
+        value = html_tables.describe_cell(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return f"{value:.7f}".rstrip("0") if isinstance(value, float) and 0 < abs(value) < 0.0001 else value
+    return shorten(mask(str(value)), _LONGEST_CELL)
+
+
+def _titles(table: Table) -> list[str]:
+    """What tells each combination from the others: a model that all have in common is left to the footers."""
+    alike = len({str(e.row.get("model")) for e in table.entries}) == 1 and len(table.names) > 1
+    own = ({n: v for n, v in e.row.items() if n != "model" or not alike} for e in table.entries)
+    return [" · ".join(str(v) if n == "model" else f"{n} {format_value(v)}" for n, v in row.items()) for row in own]
+
+
+def _card(entry: RowResult, table: Table) -> Card:
+    if entry.answered:
+        answer = next(iter(one_row_table(entry, table)))
+        if isinstance(answer, Response):
+            return Card.of(answer)
+    if entry.error is not None:
+        return Card.failed(entry.error)
+    return Card(state="streaming", model=str(entry.row.get("model", "")))
+
+
+def one_row_table(entry: RowResult, table: Table) -> Table:
+    """A table of one row of another."""
+    return Table([entry], fetch=table.fetch, schema=table.schema)
+
+
+def _matrix(table: Table) -> Bundle:
+    """What each combination took: tokens, cost, and the seconds of its live call."""
+    columns = ("", *table.names, "tokens in / out", "cost", "time", *(["error"] if any(e.error for e in table.entries) else []))
+    rows = []
+    for number, entry in enumerate(table.entries, 1):
+        tokens = f"{entry.tokens[0]:,} / {entry.tokens[1]:,}" if entry.answered else ""
+        own = [_cell(entry.row.get(n)) for n in table.names]
+        told = [_cell(result_columns(entry)["error"])] if len(columns) > len(own) + 4 else []
+        rows.append((f"({number})", *own, tokens, format_money(entry.cost), f"{entry.duration:.2f} s" if entry.answered else "", *told))
+    shown = bundle_table("Cost and time", columns, rows, caption=" · ".join(itertools.islice(summary(table), 4)))
+    return {"text/html": shown["text/html"].removeprefix(load_style()), "text/plain": "\n" + shown["text/plain"]}

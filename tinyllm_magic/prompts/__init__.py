@@ -1,0 +1,1 @@
+"""Template text and variables become messages."""

@@ -1,0 +1,1 @@
+"""Keeps answers in one JSON-lines file and replays them."""

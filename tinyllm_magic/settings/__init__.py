@@ -1,0 +1,1 @@
+"""Reads and layers configuration, and remembers where each value came from."""

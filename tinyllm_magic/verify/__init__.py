@@ -1,0 +1,1 @@
+"""Re-runs notebooks offline and compares outputs with the saved ones."""
