@@ -28,13 +28,14 @@ def _closed_network(monkeypatch):
 
 @pytest.fixture(scope="session")
 def weights_folder(tmp_path_factory):
-    """Where the embedded model's weights lie; fetched once in a test run where they are nowhere yet."""
+    """Where the embedded model's weights lie; fetched once in a test run, for all its processes, where they are nowhere yet."""
     from tinyllm_magic.providers import weights
     from tinyllm_magic.settings.paths import cache_folder
 
     folder = cache_folder()
     if weights.find(cache_folder=folder) is None:
-        folder = tmp_path_factory.mktemp("weights")
+        place = tmp_path_factory.getbasetemp()
+        folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "weights"
         weights.fetch(folder)
     return folder
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ..errors import TinyLLMError
 from ..messages import Message, Request
 from ..models import tokens
 from ..models.routing import Route
@@ -13,12 +15,15 @@ from ..providers.llamacpp import LocalProvider
 
 
 def count(messages: str | Iterable[Message | Mapping[str, Any]], route: Route) -> TokenCount:
-    """Tokens of a text, or of messages with their overhead."""
+    """Tokens of a text, or of messages with their overhead; messages that no API would take are counted by what they say."""
     engine = _find_engine(route)
     if isinstance(messages, str):
         return TokenCount(engine.count_text(messages)) if engine else tokens.count_text(messages, route.model)
-    known = [Message.of(m) for m in messages]
-    return TokenCount(engine.count_messages(known)) if engine and known else tokens.count_messages(known, route.model)
+    given = list(messages)
+    if engine and given:
+        with suppress(TinyLLMError):  # no content, an unknown role, or a message that the model's own template refuses
+            return TokenCount(engine.count_messages(given))
+    return tokens.count_messages(given, route.model)
 
 
 def count_request(request: Request, route: Route) -> TokenCount:

@@ -243,7 +243,7 @@ def count_messages(
     """
     total = TokenCount(3)
     for message in messages:
-        fields = message.to_dict() if isinstance(message, Message) else message
+        fields = _read_fields(message)
         total += per_message
         for key, value in fields.items():
             total += _count_value(key, value, encoding, image_tokens)
@@ -251,6 +251,13 @@ def count_messages(
     for tool in tools:
         total += _count_json(tool, encoding)
     return total
+
+
+def _read_fields(message: Any) -> Mapping[str, Any]:
+    """The fields of a message; of anything else, what it says as text."""
+    if isinstance(message, Message):
+        return message.to_dict()
+    return message if isinstance(message, Mapping) else {"content": str(message)}
 
 
 def _count_value(key: str, value: Any, encoding: str | None, image_tokens: str) -> TokenCount:
@@ -269,8 +276,8 @@ def _count_part(part: Any, encoding: str | None, image_tokens: str) -> TokenCoun
         return count(part, encoding)
     if not isinstance(part, Mapping):
         return _count_json(part, encoding)
-    if isinstance(part.get("text"), str):
-        return count(part["text"], encoding)
+    if "text" in part:
+        return count(str(part["text"] or ""), encoding)
     image = part.get("image_url")
     image = image if isinstance(image, Mapping) else {}
     tokens, estimated = count_image(image.get("url"), image.get("detail"), image_tokens)
