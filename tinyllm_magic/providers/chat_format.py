@@ -15,7 +15,9 @@ from ..errors import BadResponseError
 from ..messages import Request
 from ..responses import Chunk, ToolPiece, Usage
 from .openai_errors import from_body, no_answer, unreadable
+from .reasoning_fields import read_reasoning, split_content
 from .sse import read_events
+from .think_tags import ThinkSplitter
 from .usage import read_usage
 from .vendor_fields import VendorFields
 
@@ -108,7 +110,7 @@ def to_chunks(raw: Any) -> Iterator[Chunk]:
     try:
         opened = _opened(raw)
         if isinstance(opened, str):
-            yield Chunk(text=opened, finish_reason="stop")
+            yield _Reader().text(opened, "stop")
         elif isinstance(opened, Mapping) or any(hasattr(opened, n) for n in ("choices", "data", "role")):
             yield from _whole(opened)
         elif isinstance(opened, Iterable):
@@ -226,14 +228,14 @@ def _streamed(items: Iterable[Any]) -> Iterator[Chunk]:
                 done = True
                 continue
             met, texts_only = True, texts_only and isinstance(item, str)
-            yield reader.note(item if isinstance(item, Chunk) else Chunk(text=item) if isinstance(item, str) else reader.chunk(item))
+            yield reader.note(item if isinstance(item, Chunk) else reader.text(item) if isinstance(item, str) else reader.chunk(item))
     except Exception:
         if not reader.finished:
             raise  # else the answer is complete; only its tail (token counts) is lost
     if not reader.finished:
-        if met and texts_only:
-            yield Chunk(finish_reason="stop")
-        elif done and reader.says_something:
+        yield reader.note(reader.text(None, "stop" if met and texts_only else None, ended=True))
+    if not reader.finished:
+        if done and reader.says_something:
             yield Chunk(done=True, note=_NO_REASON)
         else:
             if reader.strange:
@@ -251,6 +253,15 @@ class _Reader:
         """An object that came instead of a piece of the answer."""
         self._calls: list[tuple[int, str, str]] = []  # the server's index, id, name
         self._others = VendorFields()
+        self._think = ThinkSplitter()
+
+    def text(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
+        """A piece of the answer's text, without the reasoning that stands in front of it."""
+        text, thought = (None, "") if piece is None else self._think.feed(piece)
+        if finish or ended:
+            more, last = self._think.close()
+            text, thought = (text or "") + more if more else text, thought + last
+        return Chunk(text=text, reasoning=thought, finish_reason=finish)
 
     def note(self, chunk: Chunk) -> Chunk:
         """Remember how far the answer has come."""
@@ -267,14 +278,15 @@ class _Reader:
         if choice is None and not _get(item, "usage"):
             self.strange = self.strange or _fields(item)
         said = _get(choice, "delta") or _get(choice, "message")
-        text, thought = _content(_get(said, "content"))
+        content, thought = split_content(_get(said, "content"))
+        piece = self.text(content, str(_get(choice, "finish_reason") or "") or None)
         self._others.add(_fields(item), _fields(choice), _fields(said))
         return Chunk(
-            text=text,
-            reasoning=thought or _text(_get(said, "reasoning_content")) or _text(_get(said, "reasoning")),
+            text=piece.text,
+            reasoning=(thought or read_reasoning(said)) + piece.reasoning,
             refusal=_text(_get(said, "refusal")),
             tool_pieces=self._pieces(said),
-            finish_reason=str(_get(choice, "finish_reason") or "") or None,
+            finish_reason=piece.finish_reason,
             usage=_usage(item, choice),
             model=_text(_get(item, "model")) or None,
             fingerprint=_text(_get(item, "system_fingerprint")) or None,
@@ -321,22 +333,6 @@ class _Reader:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _content(content: Any) -> tuple[str | None, str]:
-    """Text and reasoning of a content that is text, nothing, or a list of parts."""
-    if content is None or isinstance(content, str):
-        return content, ""
-    if not isinstance(content, Iterable):
-        raise unreadable(repr(content))
-    text, thought = "", ""
-    for part in content:
-        thinking = _get(part, "thinking")
-        if thinking:
-            thought += thinking if isinstance(thinking, str) else _content(thinking)[0] or ""
-        else:
-            text += _text(_get(part, "text"))
-    return text, thought
 
 
 def _usage(item: Any, choice: Any = None) -> Usage | None:

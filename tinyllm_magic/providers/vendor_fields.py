@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .reasoning_fields import REASONING_FIELDS
 from .usage import rest_of_usage
 
 _ANSWER = frozenset(("id", "object", "created", "choices", "data", "model", "system_fingerprint", "usage"))
 _CHOICE = frozenset(("index", "delta", "message", "finish_reason", "logprobs"))
-_MESSAGE = frozenset(("role", "content", "refusal", "reasoning", "reasoning_content", "tool_calls", "function_call", "parsed"))
+_MESSAGE = frozenset(("role", "content", "refusal", *REASONING_FIELDS, "tool_calls", "function_call", "parsed"))
 _CALL = frozenset(("id", "type", "index", "function", "custom"))
 _REPEATED = frozenset(("id", "type", "index", "format", "name", "role"))  # said again in each piece, not continued
 _DEEPEST = 60  # levels of nesting that are kept
