@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..clients.call import RowPreparer
+from ..clients.call import LLMCall, RowPreparer
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
 from ..errors import ConfigError, NotAsked, OptionError, PromptError, ReplayMiss, SchemaError, Stopped, StoreError, TinyLLMError
+from ..evaluation.evaluable import Evaluable
 from ..recording.modes import Decision, Mode
 from ..responses import Response
 from ..schemas.schema import Schema
@@ -22,10 +23,10 @@ from .call_queue import CallQueue, Duplicates
 from .executors import ExternalExecutor, Outcome, ThreadExecutor, answer_or_error
 from .progress import ProgressLine
 from .results import ResultBuilder
-from .rows import Rows
+from .rows import Rows, read_rows
 from .state import Watch, state
 from .table import Table
-from .tasks import Task, demand_count, explain_missing_column, prepare_task
+from .tasks import Task, demand_count, explain_missing_column, make_row_tasks, prepare_task
 
 WINDOW = 4  # rows for each worker that are rendered and wait
 TICK = 0.25  # seconds between two looks at how far it has come
@@ -240,3 +241,13 @@ class Run:
         again = "Run the same again to go on (what is recorded is answered at once), or map" if records else "To go on, map"
         message = f"Stopped: {kept:,}{of} rows are answered and kept in session.last_table. {again} its .failed."
         return Stopped(message=message, table=table)
+
+
+def ask_judge(judge: LLMCall, rows: list[dict[str, Any]]) -> Table:
+    """What a call says of rows that are to be judged: a map as any other."""
+    found = read_rows(rows)
+    tasks = make_row_tasks(judge, found)
+    return Run(tasks, found, watch=resolve_watch(None), schema=judge.model_params.get("schema")).answer()
+
+
+Evaluable.ask_judge = staticmethod(ask_judge)

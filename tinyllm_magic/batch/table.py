@@ -17,7 +17,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
+from ..clients.environment import notebook_path
 from ..errors import MissingExtraError, NotAsked, SchemaError, StoreError
+from ..evaluation.evaluable import Evaluable
 from ..json_schema import FieldType
 from ..messages import Message, Request
 from ..responses import Record, Response
@@ -185,7 +187,7 @@ class BatchStats:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Table:
+class Table(Evaluable):
     """Rows in order, each with its answer or its error.
 
     Iterating and indexing give each row's ``Response``, or the error where it failed;
@@ -198,6 +200,9 @@ class Table:
     Where a ``schema`` was asked for, the fields of the checked values are columns between both, of a value that is no
     object the column ``value``, with their own types in data frames; a field named as one of the results is kept as
     ``parsed_NAME``. An answer that does not fit stays in ``answer``, and ``error`` says why.
+
+    Where each row was asked of several models, parameters or samples, ``axes`` names the columns that say which. ``expect`` is the
+    column of the right answers; ``score``, ``against``, ``agreement`` and ``rate`` say how good the answers are.
     """
 
     entries: Sequence[RowResult]
@@ -208,6 +213,8 @@ class Table:
     known_stats: BatchStats | None = None
     dtypes: Mapping[str, Any] | None = None
     schema: Schema | None = None
+    axes: tuple[str, ...] = ()
+    expect: str | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -260,7 +267,7 @@ class Table:
     @property
     def failed(self) -> Table:
         """The rows that have no answer, as a table that can be asked again."""
-        return self._select([i for i, e in enumerate(self.entries) if not e.answered])
+        return self.select([i for i, e in enumerate(self.entries) if not e.answered])
 
     @property
     def cost(self) -> float:
@@ -325,7 +332,7 @@ class Table:
 
     def __getitem__(self, at: int | slice | str) -> Any:
         if isinstance(at, slice):
-            return self._select(range(len(self.entries))[at])
+            return self.select(range(len(self.entries))[at])
         if isinstance(at, str):
             return self._column(at)
         return self._value(self.entries[at])
@@ -373,13 +380,19 @@ class Table:
         response = Response(_rebuild_request(record.request), record, entry.source or "recorded", call=entry.call)
         return response if self.schema is None else self.schema.read(response)
 
-    def _select(self, places: Sequence[int]) -> Table:
+    def select(self, places: Sequence[int]) -> Table:
+        """Some rows, by their places, as a table."""
         entries = EntrySelection(self.entries, places)
         progress = RunProgress(len(entries))
         for entry in entries:
             progress = progress.add(entry, 0.0) if entry.answered or entry.error is not None else progress
         index = None if self.index is None else self.index.take(list(places))
-        return Table(entries, progress, self.kind, index, self.fetch, dtypes=self.dtypes, schema=self.schema)
+        return replace(self, entries=entries, progress=progress, index=index, known_stats=None)
+
+    def ratings_path(self) -> Path:
+        """The file beside the notebook that keeps blind ratings: ``NAME.ratings.json``; ``session.ratings.json`` where no name is known."""
+        notebook = notebook_path()
+        return Path.cwd() / "session.ratings.json" if notebook is None else notebook.with_suffix(".ratings.json")
 
 
 @dataclass(frozen=True)
