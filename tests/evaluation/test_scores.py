@@ -124,7 +124,7 @@ def test_a_missing_extra_is_one_clear_error(labelled, monkeypatch, ask):
             raise ModuleNotFoundError(name)
         return known(name, package)
 
-    monkeypatch.setattr("tinyllm_magic.evaluation.libraries.importlib.import_module", refuse)
+    monkeypatch.setattr("tinyllm_magic.extras.importlib.import_module", refuse)
     with pytest.raises(errors.MissingExtraError) as caught:
         ask(labelled("abab", "abba"))
     assert caught.value.extra == "stats"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import OptionError
+from ..extras import load_library
 from .intervals import Estimate, bootstrap_rows, estimate_mean
-from .libraries import load_library
 from .wording import count_rows, write_range, write_value
 
 LEVELS = ("nominal", "ordinal", "interval", "ratio")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..extras import load_library
 from .intervals import Estimate, estimate_f1, estimate_share
-from .libraries import load_library
 
 OTHER, NO_ANSWER = "(another answer)", "(no answer)"
 MOST_CLASSES = 20

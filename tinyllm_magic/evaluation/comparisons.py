@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..extras import load_library
 from .intervals import LEVEL, SEED, Estimate, estimate_mean, estimate_share
-from .libraries import load_library
 from .ratings import RatingResult
 from .scores import Score, average_rows
 from .wording import count_rows, write_difference, write_probability, write_range

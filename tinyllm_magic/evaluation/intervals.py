@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .libraries import load_library
+from ..extras import load_library
 
 LEVEL = 0.95
 SEED = 20_240

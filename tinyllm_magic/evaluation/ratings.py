@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError, StoreError
+from ..extras import load_library
 from ..files import replace_whole
 from .intervals import LEVEL, Estimate, estimate_share
-from .libraries import load_library
 from .wording import count_rows, write_probability, write_range, write_value
 
 _VERSION = 1
