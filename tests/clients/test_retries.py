@@ -116,6 +116,14 @@ def test_what_was_learnt_of_one_model_is_not_applied_to_another():
     assert inner.requests[0].tools
 
 
+def test_a_model_that_cannot_choose_a_tool_may_still_be_held_to_one():
+    inner, known = EchoProvider([refuses("tools"), "without", "called"]), set()
+    free, held = ({"tool_choice": choice} for choice in ("auto", "required"))
+    fold(FeatureFallback(inner, known), Request("echo", "m", (Message("user", "hi"),), free, tools=(TOOL,)))
+    assert fold(FeatureFallback(inner, known), Request("echo", "m", (Message("user", "hi"),), held, tools=(TOOL,))).text == "called"
+    assert [bool(r.tools) for r in inner.requests] == [True, False, True]
+
+
 def test_both_features_may_be_refused_one_after_the_other():
     inner = EchoProvider([refuses("tools"), refuses("response_format"), "plain"])
     request = Request("echo", "m", (Message("user", "hi"),), tools=(TOOL,), response_format={"type": "json_object"})

@@ -227,8 +227,38 @@ def test_a_wrong_grammar_is_explained_in_the_error_and_nowhere_else(local, capfd
     assert capfd.readouterr() == ("", "")
 
 
-def test_tools_are_refused_by_a_template_that_has_none(local):
-    assert refusal(UnsupportedError, local, tools=(TOOL,)).feature == "tools"
+def test_tools_to_choose_from_are_refused_by_a_template_that_has_none(local):
+    error = refusal(UnsupportedError, local, tools=(TOOL,))
+    assert error.feature == "tools"
+    assert "tool_choice=required" in error.hint
+
+
+def test_a_call_that_is_demanded_is_made_and_its_result_answered(local):
+    def population(country: str) -> int:
+        """Look up how many people live in a country."""
+        asked.append(country)
+        return 10639726
+
+    asked = []
+    held = {"model": "tiny", "temperature": 0, "max_tokens": 60, "tool_choice": "required"}
+    call = LLMCall(None, "How many people live in Portugal?", tools=[population], **held)
+
+    call.call()
+
+    (step,) = call.response.steps
+    assert asked == ["Portugal"]
+    assert (step.response.finish_reason, step.results[0].text) == ("tool_calls", "10639726")
+    assert call.response.text
+    assert not any("take tools" in note for note in call.response.notes)
+
+
+def test_the_tokens_of_calls_and_results_are_counted_as_they_are_told(local):
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}
+    before = [m.to_dict() for m in FOX]
+    plain = local.count_messages(before)
+    assert local.count_messages([*before, called, {"role": "tool", "tool_call_id": "a", "content": "29"}]) > plain + 20
+    assert local.count_request(asked(tools=(TOOL,), tool_choice="required")) > plain + 20
+    assert local.count_request(asked(tools=(TOOL,))) == plain
 
 
 def test_images_are_refused(local):

@@ -16,6 +16,7 @@ from ..responses import Chunk, Provider
 logger = logging.getLogger("tinyllm_magic")
 _OPTIONAL = ("tools", "response_format")
 _SCHEMA = "json_schema"
+_DEMANDED = "a tool that has to be called"
 Refusals = set[tuple[str, str, str]]
 """Provider, model and feature of what was refused once."""
 
@@ -68,7 +69,9 @@ class FeatureFallback:
 
 
 def _name_of(request: Request, feature: str) -> str:
-    """What is remembered of a refusal: a model without schemas may take plain JSON."""
+    """What is remembered of a refusal: a model without schemas may take plain JSON, one that cannot choose a tool be held to one."""
+    if feature == "tools" and request.params.get("tool_choice") not in (None, "auto", "none"):
+        return _DEMANDED
     return _SCHEMA if feature == "response_format" and find_schema(request.response_format) is not None else feature
 
 

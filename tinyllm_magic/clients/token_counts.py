@@ -27,8 +27,9 @@ def count(messages: str | Iterable[Message | Mapping[str, Any]], route: Route) -
 
 
 def count_request(request: Request, route: Route) -> TokenCount:
-    """Tokens of a request's prompt; what its tools and its schema add is an estimate, and nothing where a grammar holds them."""
-    return count(request.messages, route) if _find_engine(route) else tokens.count_request(request)
+    """Tokens of a request's prompt; what its tools and its schema add is an estimate, and of a schema nothing where a grammar holds it."""
+    engine = _find_engine(route)
+    return TokenCount(engine.count_request(request)) if engine else tokens.count_request(request)
 
 
 def split(text: str, route: Route) -> list[str] | None:

@@ -18,10 +18,12 @@ from ..settings.paths import cache_folder as default_cache_folder
 from . import weights
 from .chat_format import to_chunks
 from .deadline import MAX_ANSWER_BYTES, Attempt
+from .grammar_tools import demands_call, has_results, read_call, spell_tools
 from .llamacpp_server import BROKEN, Engine, fingerprint, is_running, require, running
 
 WINDOW = 2048
 _CHAT = "/v1/chat/completions"
+_FORCED = "`-p tool_choice=required` (in Python tool_choice='required') holds it to a call."
 _PLAIN_PATTERN = re.compile(r"\^(?:[^\\(]|\((?!\?))*\$")
 
 
@@ -78,12 +80,15 @@ class LocalProvider:
         if any(part.get("type", "text") != "text" for m in request.messages if isinstance(m.content, tuple) for part in m.content):
             raise UnsupportedError(f"{self.model} reads text only, no images", feature="images")
         engine = self._engine()
-        if request.tools and not engine.takes_tools:
-            raise UnsupportedError(f"{self.model} takes no tools", feature="tools")
+        if request.tools and not engine.takes_tools and not demands_call(request):
+            raise UnsupportedError(f"{self.model} takes no tools", feature="tools", hint=_FORCED)
+        spelt = request if engine.takes_tools else spell_tools(request)
+        by_grammar = spelt is not request and demands_call(request) and not has_results(request)
         attempt = Attempt(self._timeout, self._max_bytes)
         try:
-            with engine.stream(_CHAT, _body(request), attempt) as events:
-                yield from _identified(to_chunks(events), self.model)
+            with engine.stream(_CHAT, _body(spelt), attempt) as events:
+                chunks = _identified(to_chunks(events), self.model)
+                yield from read_call(chunks, sum(len(m.tool_calls) for m in request.messages)) if by_grammar else chunks
         except TimeoutError as error:
             raise CallTimeoutError(f"{self.model} gave no complete answer within {self._timeout:g} s", last=error) from error
         except BROKEN as error:
@@ -95,9 +100,13 @@ class LocalProvider:
 
     def count_messages(self, messages: str | Iterable[Message | Mapping[str, Any]]) -> int:
         """Exactly how many prompt tokens a call with these messages has, the template's own included."""
-        plain = [m.to_dict() for m in to_messages(messages)]
+        return self.count_request(Request("local", self.model, to_messages(messages)))
+
+    def count_request(self, request: Request) -> int:
+        """Exactly how many prompt tokens a request has; what the engine itself writes of tools is not counted."""
         engine = self._engine()
-        prompt = engine.ask("/apply-template", {"messages": plain})["prompt"]
+        told = request if engine.takes_tools else spell_tools(request)
+        prompt = engine.ask("/apply-template", {"messages": [m.to_dict() for m in told.messages]})["prompt"]
         return len(engine.ask("/tokenize", {"content": prompt, "add_special": True, "parse_special": True})["tokens"])
 
     def split(self, text: str) -> list[str]:
