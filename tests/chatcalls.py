@@ -1,13 +1,18 @@
-"""Chat requests for tests, asked through the real SDK of a scripted server, and their answers or errors."""
+"""Chat requests for tests, asked of a scripted server, and their answers or errors.
+
+They go through the real SDK, or over the thin transport where the fixture ``transport`` says so.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 
 from tinyllm_magic import errors
 from tinyllm_magic.messages import Message, Request
 from tinyllm_magic.models.endpoints import Endpoint
-from tinyllm_magic.providers import openai, openai_client
+from tinyllm_magic.providers import chat_transport, openai, openai_client
 from tinyllm_magic.responses import Answer, ChunkAccumulator
 
 KEY = "my-very-secret-key-123"
@@ -22,8 +27,11 @@ def ask(text="hi", **params):
 
 def provider(fake, *, stream=True, timeout=None, extract=None, **options):
     client = openai_client.connect(Endpoint("openai", fake.url), environ={"OPENAI_API_KEY": KEY}, timeout=timeout)
+    create = lambda _model, params: client.chat.completions.create(**params)  # noqa: E731
+    if os.environ.get("TINYLLM_TRANSPORT") == "auto" and extract is None:
+        create = chat_transport.open_transport(Endpoint("openai", fake.url), {"OPENAI_API_KEY": KEY}).create
     return openai.OpenAIProvider(
-        lambda _model, params: client.chat.completions.create(**params),
+        create,
         extract,
         stream=stream,
         embed=lambda texts, model, **more: client.embeddings.create(input=texts, model=model, **more),

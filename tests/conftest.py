@@ -68,6 +68,13 @@ def _clean_place(monkeypatch, tmp_path, request):
     _reset()
 
 
+@pytest.fixture(params=["thin", "sdk"])
+def transport(request, monkeypatch, _clean_place):
+    """How plain chat calls are sent: a module that uses this runs over both transports."""
+    monkeypatch.setenv("TINYLLM_TRANSPORT", "auto" if request.param == "thin" else "sdk")
+    return request.param
+
+
 @pytest.fixture
 def serve():
     """``serve("one", 429, …)``: a scripted server that ends with its test."""

@@ -6,6 +6,8 @@ import pytest
 
 from tinyllm_magic import LLMCall, errors, override
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 @pytest.fixture
 def azure(start, monkeypatch):

@@ -7,6 +7,8 @@ import pytest
 
 import tinyllm_magic
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 PACKAGE = Path(tinyllm_magic.__file__).parent
 HEIGHTS = {"notebook": 4, "batch": 3, "clients": 2, "providers": 1, "models": 0, "prompts": 0, "recording": 0, "display": 0, "settings": 0}
 

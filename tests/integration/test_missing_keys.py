@@ -9,6 +9,8 @@ from tinyllm_magic import client, override
 from tinyllm_magic.clients import missing_keys
 from tinyllm_magic.errors import AuthError, ReplayMiss
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 

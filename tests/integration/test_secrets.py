@@ -16,6 +16,8 @@ from tinyllm_magic.cli import main
 from tinyllm_magic.display import tables
 from tinyllm_magic.recording.store import StoreWarning
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 KEY = "sk-proj-planted_0123456789&<>"
 PROMPT = "Repeat it: {{ key }}"
 

@@ -25,6 +25,8 @@ from tinyllm_magic import (
 )
 from tinyllm_magic.clients.api import api_type_to_client
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 M = [{"role": "user", "content": "hi"}]
 SEED_KEYS = {
     "model": str,

@@ -14,6 +14,8 @@ from tinyllm_magic import OpenAIClient, Store, client, errors, force_api_type, o
 from tinyllm_magic.json_text import extract_json, sanitize_dict
 from tinyllm_magic.recording.store import StoreWarning
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 M = [{"role": "user", "content": "hi"}]
 
 

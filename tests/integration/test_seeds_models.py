@@ -14,6 +14,9 @@ import pytest
 
 import tinyllm_magic
 from tinyllm_magic import ModelManager, call_llm, client, count_tokens, errors, override, session
+from tinyllm_magic.settings import layers
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 M = [{"role": "user", "content": "hi"}]
 REF = [{"role": "system", "content": "You are helpful."}, {"role": "user", "name": "bob", "content": "hello world"}]
@@ -205,7 +208,8 @@ def test_a_changed_key_is_used_at_once(start, monkeypatch):
 
 
 @pytest.mark.row(44)
-def test_a_key_in_a_file_is_warned_of_and_not_shown(start):
+def test_a_key_in_a_file_is_warned_of_and_not_shown(start, monkeypatch):
+    monkeypatch.setattr(layers, "_warned", set())
     fake = start()
     Path("config.ini").write_text(f"[models.mine]\nbase_url={fake.url}\napi_key=sk-in-a-file\n", encoding="utf-8")
     with pytest.warns(UserWarning, match=r"config\.ini.*holds a key") as told:

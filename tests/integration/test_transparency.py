@@ -10,6 +10,8 @@ from tinyllm_magic.clients.client import EchoClient
 from tinyllm_magic.clients.stores import Stores
 from tinyllm_magic.responses import Chunk, ToolPiece, Usage
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}]
 LONG = {"text": "Grüße 🌍 \u2028 " + "long " * 3000, "chunk_delay": 0}
 TURNS = {

@@ -24,6 +24,8 @@ from tinyllm_magic.models.pricing import price
 from tinyllm_magic.models.vendors import vendors
 from tinyllm_magic.responses import Usage
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 CLASSES = {401: AuthError, 402: QuotaError, 404: NotFoundError}
 each = pytest.mark.parametrize("name", FORMATS)
 

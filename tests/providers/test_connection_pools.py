@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
 from chatcalls import KEY, ask, fold, provider
 from fakeserver import Turn
 
 from tinyllm_magic.models.endpoints import Endpoint
 from tinyllm_magic.providers import openai_client
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 def test_a_thread_keeps_its_connection_from_call_to_call(serve):

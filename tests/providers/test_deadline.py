@@ -19,6 +19,8 @@ from tinyllm_magic.messages import Request
 from tinyllm_magic.models.endpoints import Endpoint
 from tinyllm_magic.providers import deadline, openai, openai_client
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm_sdk():

@@ -14,6 +14,8 @@ from tinyllm_magic import errors, redaction
 from tinyllm_magic.models.endpoints import Endpoint
 from tinyllm_magic.providers import network, openai_client
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 CERTIFICATE = Path(__file__).with_name("loopback.pem")  # of 127.0.0.1, signed by itself
 ELSEWHERE = "http://models.invalid/v1"
 

@@ -16,6 +16,8 @@ from tinyllm_magic.messages import Request
 from tinyllm_magic.providers import openai
 from tinyllm_magic.responses import Answer, Chunk, ToolCall, Usage
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 
 @both
 def test_text_usage_model_and_fingerprint_arrive(serve, stream):
@@ -312,14 +314,14 @@ def test_embeddings_that_are_none_are_a_bad_response(serve, turn):
         {"role": "assistant", "content": "ok"},
         {"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]},
         {"choices": [{"delta": {"content": "ok"}, "finish_reason": "stop"}]},
-        iter(["o", "k"]),
-        iter([{"choices": [{"delta": {"content": "ok"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]),
-        iter([Chunk(text="ok"), Chunk(finish_reason="stop")]),
+        ["o", "k"],
+        [{"choices": [{"delta": {"content": "ok"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}],
+        [Chunk(text="ok"), Chunk(finish_reason="stop")],
     ],
     ids=["text", "message", "completion", "chunk", "texts", "chunk dicts", "chunks"],
 )
 def test_many_shapes_of_an_answer_are_read(raw):
-    got = fold(openai.OpenAIProvider(lambda _model, _params: raw).send(ask()))
+    got = fold(openai.OpenAIProvider(lambda _model, _params: iter(raw) if isinstance(raw, list) else raw).send(ask()))
     assert (got.text, got.finish_reason) == ("ok", "stop")
 
 

@@ -146,6 +146,7 @@ def test_a_password_and_a_key_in_an_address_are_masked_from_then_on(serve, envir
     assert "Pass/word-7" not in said
 
 
+@pytest.mark.usefixtures("transport")
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed_and_its_address_is_named(serve, status):
     other = serve("from elsewhere")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import email.utils
+import http.client
 import json
 import time
 import traceback
+import urllib.error
 
 import pytest
 from chatcalls import KEY, TOOL, ask, both, complaint, fails
@@ -14,6 +16,8 @@ from fakeserver import Turn
 
 from tinyllm_magic import errors
 from tinyllm_magic.providers import openai_errors
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 @both
@@ -204,7 +208,7 @@ def test_the_table_names_no_class_that_nothing_has():
     import requests
 
     known = {c.__name__ for c in sdk_classes()} | {"OpenAIError", "JSONDecodeError"} | set(vars(builtins))
-    known |= set(vars(httpx2)) | set(vars(requests.exceptions))
+    known |= set(vars(httpx2)) | set(vars(requests.exceptions)) | set(vars(http.client))
     assert set(openai_errors.TABLE) - known == set()
 
 
@@ -261,7 +265,23 @@ def test_a_missing_file_in_a_transport_of_the_users_does_not_pass():
     assert not openai_errors.translate(FileNotFoundError("prices.csv")).retryable
 
 
-def test_what_a_server_does_not_implement_is_not_asked_for_again(serve):
-    fake = serve(Turn(status=501, body=complaint("Not Implemented here")))
+@pytest.mark.parametrize("error", [http.client.IncompleteRead(b"half"), http.client.RemoteDisconnected("gone")], ids=repr)
+def test_a_body_that_was_cut_under_a_transport_of_the_users_may_pass(error):
+    found = openai_errors.translate(error)
+    assert isinstance(found, errors.ConnectionFailedError)
+    assert found.retryable
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, errors.AuthError), (429, errors.RateLimitError), (503, errors.ServerError)])
+def test_the_status_in_an_error_of_urllib_decides(status, kind):
+    refused = urllib.error.HTTPError("http://127.0.0.1", status, "words", http.client.HTTPMessage(), None)
+    with refused:
+        found = openai_errors.translate(refused)
+    assert (type(found), found.status) == (kind, status)
+
+
+@pytest.mark.parametrize("status", [501, 505])
+def test_what_a_server_does_not_implement_is_not_asked_for_again(serve, status):
+    fake = serve(Turn(status=status, body=complaint("Not Implemented here")))
     assert not fails(fake, errors.InvalidRequestError).retryable
     assert fake.n == 1

@@ -204,8 +204,9 @@ class OpenAIClient(SeedsConnection):
         """The innermost provider of a plan."""
         call, extract = self._raw_model_call, self._raw_model_response_extractor
         extracts = getattr(extract, "__func__", None) is not OpenAIClient._raw_model_response_extractor
-        if not plan.stream and not extracts and getattr(call, "__func__", None) is OpenAIClient._raw_model_call:
-            call = partial(vendor.create_in_one_piece, lambda: self.client)
+        if not extracts and getattr(call, "__func__", None) is _RAW_MODEL_CALL:
+            through_sdk = call if plan.stream else partial(vendor.create_in_one_piece, lambda: self.client)
+            call = through_sdk if plan.uses_sdk or not self._is_plain else partial(self._create, through_sdk)
 
         def towards(send: Callable[..., Any], *args: Any) -> Any:
             try:
@@ -229,6 +230,19 @@ class OpenAIClient(SeedsConnection):
             max_answer_bytes=plan.max_answer_bytes,
             refuses=plan.route.facts.refuses,
         )
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether this is one of the session's own clients as they are: others may rely on the SDK."""
+        plain = type(self) in (OpenAIClient, AzureClient) and self.routes_by_model
+        return plain and getattr(self._setup_from_config, "__func__", None) is _SETUP
+
+    def _create(self, through_sdk: Callable[..., Any], model: str, params: dict[str, Any]) -> Any:
+        """Ask over the thin transport, where it leads to the endpoint and can send these parameters."""
+        transport = self._find_transport()
+        if transport is None or not transport.takes(model, params):
+            return through_sdk(model, params)
+        return transport.create(model, params)
 
     # -- recording -------------------------------------------------------------------------
 
@@ -263,6 +277,10 @@ class OpenAIClient(SeedsConnection):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"
+
+
+# the two as they are here, whoever replaces them
+_RAW_MODEL_CALL, _SETUP = vars(OpenAIClient)["_raw_model_call"], vars(SeedsConnection)["_setup_from_config"]
 
 
 class AzureClient(OpenAIClient):

@@ -15,6 +15,7 @@ from typing import Any, Self
 from ..errors import ConfigError
 from ..models.endpoints import Endpoint
 from ..providers import openai_client as vendor
+from ..providers.chat_transport import ChatTransport, open_transport
 
 _under_way: ContextVar[tuple[object, Endpoint] | None] = ContextVar("tinyllm_magic_endpoint", default=None)
 """The client that is sending in this context, and where to: many threads may share one client."""
@@ -25,13 +26,14 @@ class SeedsConnection:
 
     _given: Any
     _connected: dict[Endpoint, tuple[str, Any]]
+    _transports: dict[Endpoint, tuple[str, ChatTransport | None]]
     _assigned: list[Any] | None
     _lock: Any
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         """State that a subclass has even where its ``__init__`` does not call ours."""
         self = super().__new__(cls)
-        self._given, self._connected, self._assigned = None, {}, None
+        self._given, self._connected, self._transports, self._assigned = None, {}, {}, None
         self._lock = threading.RLock()
         return self
 
@@ -69,6 +71,19 @@ class SeedsConnection:
                 self._given = value
             else:
                 self._assigned.append(value)
+
+    def _find_transport(self) -> ChatTransport | None:
+        """The thin transport to the endpoint of the call under way; ``None`` where the SDK, or what stands in its place, is to be asked."""
+        endpoint = self.endpoint
+        known = self._connected.get(endpoint)
+        if self._given is not None or vendor.is_create_replaced(known[1] if known else None):
+            return None
+        mark = vendor.environment_mark(endpoint, os.environ)
+        found = self._transports.get(endpoint)
+        if found is None or found[0] != mark:
+            with self._lock:
+                found = self._transports[endpoint] = (mark, open_transport(endpoint, os.environ))
+        return found[1]
 
     def __getattr__(self, name: str) -> Any:
         """A part of the SDK's client by its own name (``chat``, ``embeddings``, ``models`` …); what is asked through it is not recorded."""

@@ -55,6 +55,8 @@ class Plan:
     """Whether the answer is wanted in pieces; whole, it costs less of this machine's time."""
     store: Path | None = None
     """The file of recorded answers; ``None`` where nothing is recorded."""
+    uses_sdk: bool = False
+    """Whether the call goes through the SDK in any case (TRANSPORT)."""
     cap: int | None = None
     """How many calls may be under way at once (MAX_CONCURRENT_MODEL_CALLS)."""
     max_answer_bytes: int = MAX_ANSWER_BYTES
@@ -191,6 +193,7 @@ def build_plan(request: Request, route: Route, current: Settings, mode: Mode, st
         retry_policy(current, route),
         attempt_timeout(current, route),
         store=store,
+        uses_sdk=current.transport == "sdk",
         cap=current.max_concurrent_model_calls,
         max_answer_bytes=current.max_answer_bytes,
         **more,

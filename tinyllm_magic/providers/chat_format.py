@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import BadResponseError
@@ -66,6 +66,7 @@ _LATER = frozenset(
 )
 _TRANSPORT = frozenset(("extra_headers", "extra_query"))
 PARAMETERS = _NAMED | _LATER | {"extra_body"}
+_OWN_STREAMS = ("openai", __name__.partition(".")[0])
 _DONE: Any = object()
 _FIRST = (None, 0, "0")
 _NO_REASON = "the stream ended without a finish reason"
@@ -153,15 +154,18 @@ def _opened(raw: Any) -> Any:
     if "event-stream" not in headers.get("content-type", ""):
         response.read()
         return read_text(response.text)
-    its_own = type(raw).__module__.partition(".")[0] == "openai"  # a tracer's stream sees what it yields
-    return _events(response.iter_bytes()) if its_own else raw
+    if type(raw).__module__.partition(".")[0] not in _OWN_STREAMS:  # a tracer's stream sees what it yields
+        return raw
+    return _events(response.iter_bytes(), getattr(response, "drain", None))
 
 
-def _events(parts: Iterable[bytes]) -> Iterator[Any]:
-    """The chunks of a stream, then ``_DONE`` where it says that it is complete."""
+def _events(parts: Iterable[bytes], drain: Callable[[], None] | None = None) -> Iterator[Any]:
+    """The chunks of a stream, then ``_DONE`` where it says that it is complete; ``drain`` reads what may follow, so that it can be kept."""
     for name, data in read_events(parts):
         if data.strip() == "[DONE]":
             yield _DONE
+            if drain is not None:
+                drain()
             return
         if name == "error":
             raise from_body(_parsed(data) if data.lstrip().startswith(("{", "[")) else data)

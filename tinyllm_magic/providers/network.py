@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import ssl
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,16 @@ from ..redaction import guard, hide_private
 HEADERS = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
 _MORE_HEADERS = "OPENAI_CUSTOM_HEADERS"  # the SDK reads it: a header in each line
 _CERTIFICATES = {"SSL_CERT_FILE": os.path.isfile, "SSL_CERT_DIR": os.path.isdir}  # the first that is set counts
+_CERTIFICATE_FILES = (
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 _SCHEMES = ("http", "https", "all")
+_PLAIN_PROXY = re.compile(r"http://(?:[^@/?#]*@)?[\w.-]+(?::\d{1,5})?/?", re.ASCII)
+_PLAIN_EXCEPTION = re.compile(r"\*?[\w.-]+", re.ASCII)
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)  # RFC 9110, section 5.6.2
 _HINT = "Correct or unset it in this kernel (`os.environ`); the next call reads it anew."
 
@@ -47,6 +57,11 @@ def read_headers(environ: Mapping[str, str]) -> dict[str, str | None]:
     return {field: _check_header(name, environ.get(name, "").strip()) or None for field, name in HEADERS.items()}
 
 
+def has_more_headers(environ: Mapping[str, str]) -> bool:
+    """Whether the environment names headers of the user's own, which the SDK reads."""
+    return bool(environ.get(_MORE_HEADERS, "").strip())
+
+
 def _check_header(name: str, value: str) -> str:
     if not _is_header_value(value):
         raise ConfigError(f"{name} = {value!r} holds a line break or a letter that no HTTP header can hold", key=name, hint=_HINT)
@@ -69,18 +84,36 @@ def check_headers(headers: object) -> None:
             raise OptionError(words, option="extra_headers")
 
 
-def load_certificates(create: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """The certificates that are trusted; raises ``ConfigError`` where a variable names none that can be read."""
+def load_certificates() -> ssl.SSLContext:
+    """The certificates that are trusted, as the SDK's own HTTP library trusts them: those of a variable, else the system's.
+
+    Raises ``ConfigError`` where a variable names none that can be read.
+    """
     name, path = _certificates()
     if not name:
-        return create()
+        return _system_certificates()
     words = "there is nothing at this path"
     if _CERTIFICATES[name](path):
         try:
-            return create()
+            return ssl.create_default_context(cafile=path) if name == "SSL_CERT_FILE" else ssl.create_default_context(capath=path)
         except OSError as error:  # unreadable, or no certificates
             words = error.strerror or str(error)
     raise ConfigError(f"{name} = {path!r} names no certificates that can be read: {words}", key=name, hint=_HINT)
+
+
+def _system_certificates() -> ssl.SSLContext:
+    if sys.platform in ("win32", "darwin"):
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context, places = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.get_default_verify_paths()
+    file, folder = Path(places.openssl_cafile), Path(places.openssl_capath)
+    has_folder = folder.is_dir() and (file.is_file() or any(re.fullmatch(r"[0-9a-fA-F]{8}\.\d", found.name) for found in folder.iterdir()))
+    if not file.is_file() and not has_folder:  # an OpenSSL that was built for another system
+        file = next((path for path in map(Path, _CERTIFICATE_FILES) if path.is_file()), file)
+    if file.is_file() or has_folder:
+        context.load_verify_locations(file if file.is_file() else None, folder if has_folder else None)
+    return context
 
 
 def trusts_nobody() -> ssl.SSLContext:
@@ -115,6 +148,33 @@ def check_proxies(transport: Callable[..., Any], context: ssl.SSLContext) -> Non
             raise ConfigError(words, key=_variable(scheme), hint=_HINT) from error
 
 
+def find_proxy(url: str) -> str | None:
+    """The address of the HTTP proxy for an address, empty where there is none, as the SDK's HTTP library finds it.
+
+    ``None`` where that library must be asked: another kind of proxy, or an exception that is no plain name.
+    """
+    proxies = _proxies()
+    exceptions = [name.strip().lower() for name in _environment_proxies().get("no", "").split(",") if name.strip()]
+    if not all(map(_PLAIN_PROXY.fullmatch, proxies.values())) or not all(map(_PLAIN_EXCEPTION.fullmatch, exceptions)):
+        return None
+    parts = urlsplit(url)
+    if any(_excepts(name, parts.hostname or "") for name in exceptions):
+        return ""
+    scheme = parts.scheme if parts.scheme in proxies else "all"
+    if scheme in proxies and (password := urlsplit(proxies[scheme]).password):
+        guard(f"the password of {_variable(scheme)}", unquote(password))
+    return proxies.get(scheme, "")
+
+
+def _excepts(name: str, host: str) -> bool:
+    """Whether an entry of NO_PROXY holds for a host: a domain for all below it, an address and localhost for themselves."""
+    if name == "localhost" or re.fullmatch(r"[\d.]+", name):
+        return host == name
+    if name.startswith(("*.", ".")):
+        return host.endswith(name.removeprefix("*"))
+    return host == name.removeprefix("*") or host.endswith("." + name.removeprefix("*"))
+
+
 def describe_proxy(url: str) -> str:
     """Through which proxy an address is reached, and which variable says so; empty where there is none."""
     import urllib.request
@@ -128,12 +188,16 @@ def describe_proxy(url: str) -> str:
 
 def _proxies() -> dict[str, str]:
     """The proxies by scheme, ``all`` for both, as the HTTP library takes them."""
-    import urllib.request
-
-    found = urllib.request.getproxies()
+    found = _environment_proxies()
     if "*" in (part.strip() for part in found.get("no", "").split(",")):
         return {}
     return {s: a if "://" in (a := found[s]) else f"http://{a}" for s in _SCHEMES if found.get(s)}
+
+
+def _environment_proxies() -> dict[str, str]:
+    import urllib.request
+
+    return urllib.request.getproxies()
 
 
 def _variable(scheme: str) -> str:

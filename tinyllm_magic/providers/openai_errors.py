@@ -61,6 +61,7 @@ TABLE: dict[str, type[ProviderError]] = {
     "InvalidSchema": InvalidRequestError,  # requests
     "MissingSchema": InvalidRequestError,
     # Python
+    "HTTPException": ConnectionFailedError,  # http.client: a body that was cut, what is no HTTP
     "TimeoutError": CallTimeoutError,
     "JSONDecodeError": BadResponseError,
     "UnicodeDecodeError": BadResponseError,
@@ -80,6 +81,7 @@ _STATUS: dict[int, type[ProviderError]] = {
     409: ServerError,
     429: RateLimitError,
     501: InvalidRequestError,  # not implemented: it will not be at the next attempt either
+    505: InvalidRequestError,  # neither will this version of HTTP
 }
 
 _QUOTA = re.compile(r"insufficient_quota|billing_\w+|insufficient (?:balance|credits|funds)")
@@ -155,6 +157,8 @@ def is_known(error: BaseException) -> bool:
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of a refused request, or ``None`` where there was no such refusal."""
     status = getattr(error, "status_code", None) or getattr(getattr(error, "response", None), "status_code", None)
+    if status is None and _kind(error) is ServerError:  # urllib calls it so
+        status = getattr(error, "code", None)
     if isinstance(status, int):
         return status if status >= 300 else None
     return _status_in(getattr(error, "body", None))

@@ -52,6 +52,7 @@ SETTINGS: Mapping[str, Setting] = _table(
     ),
     Setting("MAX_ANSWER_BYTES", "max_answer_bytes", int, "largest answer that is read, in bytes", low=1),
     Setting("MODE", "mode", str, "how recorded answers are used", choices=("auto", "replay", "refresh", "off")),
+    Setting("TRANSPORT", "transport", str, "how plain chat calls are sent: auto, or always through the SDK", choices=("auto", "sdk")),
     Setting("METER", "meter", str, "whether prompt cells show their tokens while you type", choices=("on", "off")),
 )
 
