@@ -17,6 +17,8 @@ from .file_text import FileText
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 KEY_VERSION = "k1"
+CONVERSATIONS = ("chat", "responses")
+"""Kinds of requests that are the same question, asked through another API of the vendor's."""
 _LARGEST_EXACT_INTEGER = 2**53 - 1  # RFC 8785, section 3.2.2.3: beyond it a double is not exact
 _BLOB = re.compile(r"^data:([\w.+/-]*);base64,")
 
@@ -26,7 +28,8 @@ class Message:
     """One message of a chat: a role and its content.
 
     ``content`` is text, a tuple of parts in the OpenAI format (text and images), or ``None``
-    where an assistant only called tools.
+    where an assistant only called tools. ``reasoning_content`` and ``output_items`` are what some vendors want back of an
+    assistant's reasoning together with the results of the tools that it called.
 
     >>> Message("user", "Hello").to_dict()
     {'role': 'user', 'content': 'Hello'}
@@ -37,6 +40,8 @@ class Message:
     name: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    output_items: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def text(self) -> str:
@@ -60,6 +65,10 @@ class Message:
             message["tool_calls"] = [dict(c) for c in self.tool_calls]
         if self.tool_call_id:
             message["tool_call_id"] = self.tool_call_id
+        if self.reasoning_content is not None:
+            message["reasoning_content"] = self.reasoning_content
+        if self.output_items:
+            message["output_items"] = [dict(item) for item in self.output_items]
         return message
 
     @classmethod
@@ -143,9 +152,9 @@ class Request:
 
     ``provider`` is the provider's identity (``"openai"``, ``"azure:https://…"``, ``"local"``),
     ``params`` every parameter under the name in which it is sent, ``sample`` which of several
-    answers to the same question is meant (0 unless more are drawn), ``kind`` ``"chat"`` or
-    ``"embedding"``. The key stays the same over versions of this package: ``k1:`` and the
-    sha256 of the canonical form in RFC 8785 JSON.
+    answers to the same question is meant (0 unless more are drawn), ``kind`` ``"chat"``, ``"responses"`` (asked through the
+    Responses API; parameters, tools and format stand here under their names in chat) or ``"embedding"``. The key stays the
+    same over versions of this package: ``k1:`` and the sha256 of the canonical form in RFC 8785 JSON.
     """
 
     provider: str
@@ -173,6 +182,11 @@ class Request:
         if self.sample:
             body["sample"] = self.sample
         return body
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether messages are asked and answered, through whichever API."""
+        return self.kind in CONVERSATIONS
 
     @cached_property
     def key(self) -> str:

@@ -259,7 +259,7 @@ class LLMCall:
         client = self._make_file_client()
         model = self.model_params.get("model") if client is None else None
         try:
-            prepared = session.prepare(prompt.messages, model, params, client=client, settings=settings, **controls)
+            prepared = session.prepare(prompt.messages, model, params, client=client, settings=settings, responses=True, **controls)
         except (OptionError, ConfigError) as error:
             self._add_place(error, error.option if isinstance(error, OptionError) else error.key)
             raise

@@ -317,12 +317,15 @@ def _describe_overflow(prepared: PreparedCall, *, sure: bool = False) -> str:
 
 
 def _make_replies(response: Response, sent: int) -> tuple[Message, ...]:
-    """What later turns send for an answer: the tool calls on the way, with their results, and its text; nothing where there is none."""
+    """What later turns send for an answer: the tool calls on the way, with their results, and its text; nothing where there is none.
+
+    What reasoned about them stays behind, but for the words that a vendor wants back with every call.
+    """
     answer = response.record.answer
     text = trim(answer.text or answer.refusal or "")
     if answer.tool_calls or not text:
         return ()
-    ways = (m for m in response.request.messages[sent:] if m.tool_calls or m.role == "tool")
+    ways = (replace(m, output_items=()) for m in response.request.messages[sent:] if m.tool_calls or m.role == "tool")
     return (*ways, Message("assistant", text))
 
 

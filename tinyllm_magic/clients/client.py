@@ -16,7 +16,7 @@ from ..messages import Message, to_messages
 from ..models.endpoints import Endpoint
 from ..models.routing import Route
 from ..models.tokenizers import TokenCount
-from ..providers import openai
+from ..providers import openai, responses
 from ..providers import openai_client as vendor
 from ..providers.echo import EchoProvider
 from ..responses import Provider
@@ -68,6 +68,7 @@ class OpenAIClient(SeedsConnection):
         session: Session = process_session,
     ) -> None:
         self.pinned, self.session = route, session
+        self._refused: dict[tuple[str, str], set[str]] = {}
         self.set_api_cache(cache_api_calls, cache_file_name)
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -191,9 +192,18 @@ class OpenAIClient(SeedsConnection):
         message: dict[str, Any] = response.choices[0].message.to_dict()
         return message
 
+    def _raw_responses_call(self, model: str, params: dict[str, Any]) -> Any:
+        """Send one request to the Responses API and return what the SDK returns."""
+        return self.client.responses.create(**{**params, "model": model})
+
     def _raw_embedding_model_call(self, texts: list[str], model: str) -> Any:
         """Send one embedding request."""
         return self.client.embeddings.create(input=texts, model=model)
+
+    @property
+    def takes_responses(self) -> bool:
+        """Whether calls may be asked through the Responses API: subclasses, and an SDK client that was handed in, stay with chat."""
+        return type(self) is OpenAIClient and self._given is None
 
     def own_transport(self, model: str | None, params: Mapping[str, Any]) -> Callable[..., Any] | None:
         """What answers in place of ``provider``: this client's own ``send_message``, where its class overrides ours."""
@@ -221,6 +231,15 @@ class OpenAIClient(SeedsConnection):
                     raise
                 raise explain_unreachable(error, plan.route.endpoint) from error
 
+        if plan.request.kind == "responses":
+            return responses.ResponsesProvider(
+                partial(towards, self._raw_responses_call),
+                stream=plan.stream,
+                timeout=plan.timeout,
+                max_answer_bytes=plan.max_answer_bytes,
+                refuses=plan.route.facts.refuses,
+                learnt=self._refused.setdefault((plan.request.provider, plan.request.model), set()),
+            )
         return openai.OpenAIProvider(
             partial(towards, call),
             extract if extracts else None,

@@ -41,7 +41,7 @@ class History(deque[HistoryEntry]):
             self.append(HistoryEntry(time.time(), request, route, error=outcome))
             return
         self.append(HistoryEntry(time.time(), request, route, response=outcome))
-        if in_cell and request.params.get("temperature") != 0 and request.kind == "chat":
+        if in_cell and request.params.get("temperature") != 0 and request.is_conversation:
             self._hint_at_samples(outcome)
 
     def begin_cell(self) -> None:

@@ -15,7 +15,7 @@ from ..models import catalog
 from ..models.catalog import Facts
 from ..models.routing import Route
 from ..providers import chat_format as vendor
-from ..providers import openai
+from ..providers import openai, responses_request
 from ..providers.deadline import MAX_ANSWER_BYTES
 from ..providers.network import check_headers
 from ..recording import misses
@@ -31,12 +31,15 @@ from ..settings.retry_policy import RetryPolicy
 from ..tools.functions import Tool
 
 CONTROLS = ("timeout", "max_attempts", "waiting_time", "exponential_backoff_factor", "max_answer_bytes", "mode")
-_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
-"""Two names of one parameter; which of them is sent is a fact of the model."""
+_LIMITS = frozenset(responses_request.LIMITS)
+"""Names of one parameter; which of them is sent is a fact of the model."""
 TYPING = ("schema", "tries")
 """What a call says of the answer that it wants, and what is sent as its response format."""
 TOOLING = ("max_steps", "approve")
 """What a call says of how its tools are run."""
+EFFORT = "effort"
+"""How much a call wants its model to think: as ``reasoning_effort``, but refused where the model does not reason."""
+_NOT_SENT = frozenset((*CONTROLS, *TYPING, *TOOLING, EFFORT))
 MAX_STEPS = 8
 
 
@@ -73,8 +76,8 @@ class Plan:
     """How many requests are made at most until an answer calls no tool."""
     approve: bool = False
     """Whether the user is asked before a tool runs."""
-    params_elsewhere: Mapping[str, Any] | None = None
-    """The parameters as another address takes them, where a vendor takes others: an answer may have been recorded there."""
+    elsewhere: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The parameters as another address takes them, by the kind of request; empty: as they are here. Answers may be recorded there."""
     mode_origin: Origin = Origin.PACKAGED
     """Who chose the mode: the advice of a miss depends on it."""
 
@@ -105,30 +108,35 @@ def make_plan(
     store: Path | None = None,
     sample: int = 0,
     transport: Callable[..., Any] | None = None,
+    responses: bool = False,
 ) -> Plan:
-    """The plan of a chat call.
+    """The plan of a call, asked through chat, or where ``responses`` allows it as its route says.
 
     ``params`` are this call's own parameters and controls (timeout, attempts), ``store`` the file of
     recorded answers. Raises ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
     """
     schema, tries = read_schema(params)
     runs = read_tools(params)
-    own = check_shapes({k: v for k, v in params.items() if k not in (*CONTROLS, *TYPING, *TOOLING)})
+    own = {**check_shapes({k: v for k, v in params.items() if k not in _NOT_SENT}), **read_effort(params, route)}
+    kind = route.api if responses and transport is None else "chat"
     current = current.over({k: v for k, v in params.items() if k in CONTROLS and v is not None}, Origin.CALL)
     tools, response_format = own.pop("tools", None), own.pop("response_format", None)
     response_format = response_format if schema is None else schema.response_format
     chosen = sampling(current, route)
-    named = {k: v for k, v in check_params(own, route).items() if v is not None}
-    if "max_completion_tokens" in named:  # the same limit by its other name
+    named = {k: v for k, v in check_params(own, route, kind).items() if v is not None}
+    if _LIMITS & named.keys() - {"max_tokens"}:  # the same limit by another name
         del chosen["max_tokens"]
     chosen |= named
     check_headers(chosen.get("extra_headers") or {})
     for where in ("extra_headers", "extra_query"):
         guard_values(where, chosen.get(where) or {})
-    request, notes = build_request(to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample)
+    request, notes = build_request(
+        to_messages(messages), route, chosen, tools=tools, response_format=response_format, sample=sample, kind=kind
+    )
     if transport is not None:
         request = replace(request, provider=f"call:{getattr(transport, '__qualname__', type(transport).__name__)}")
-    typed = {"schema": schema, "tries": tries, "params_elsewhere": _params_elsewhere(chosen, route)}
+    elsewhere = _fit_elsewhere(chosen, route, kind) if responses else _fit_chat_elsewhere(chosen, route)
+    typed = {"schema": schema, "tries": tries, "elsewhere": elsewhere}
     return build_plan(request, route, current, mode, store, mode_origin=mode_origin, notes=notes, transport=transport, **typed, **runs)
 
 
@@ -137,7 +145,23 @@ def spell_params(params: Mapping[str, Any]) -> dict[str, Any]:
     schema, _ = read_schema(params)
     form = {} if schema is None else {"response_format": schema.response_format}
     tools = {} if params.get("tools") is None else {"tools": [t.to_dict() if isinstance(t, Tool) else t for t in params["tools"]]}
-    return {**{k: v for k, v in params.items() if k not in (*TYPING, *TOOLING)}, **form, **tools}
+    effort = {} if params.get(EFFORT) is None else {"reasoning_effort": params[EFFORT]}
+    return {**{k: v for k, v in params.items() if k not in (*TYPING, *TOOLING, EFFORT)}, **form, **tools, **effort}
+
+
+def read_effort(params: Mapping[str, Any], route: Route) -> dict[str, Any]:
+    """How much the model is to think, as its parameter; raises ``OptionError`` where it does not reason, or would not hear of it."""
+    effort = params.get(EFFORT)
+    if effort is None:
+        return {}
+    if effort not in catalog.EFFORTS:
+        hint = f'`-p reasoning_effort="{effort}"` sends what a vendor has beyond these.'
+        raise OptionError(f"effort={effort!r} is none of {', '.join(catalog.EFFORTS)}", option=EFFORT, hint=hint)
+    if "reasoning_effort" in route.facts.refuses:
+        raise OptionError(f"{route.model} takes no effort: it does not reason, or not as much as it is told", option=EFFORT)
+    if params.get("reasoning_effort") is not None:
+        raise OptionError("effort and reasoning_effort say the same thing: give one of them", option=EFFORT)
+    return {"reasoning_effort": effort}
 
 
 def read_schema(params: Mapping[str, Any]) -> tuple[Schema | None, int]:
@@ -180,7 +204,7 @@ def read_tools(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_messages(plan: Plan, messages: Iterable[Message]) -> Plan:
     """The same call with other messages."""
-    said, _ = _fit_messages(tuple(messages), plan.route)
+    said, _ = _fit_messages(tuple(messages), plan.route, plan.request.kind)
     return replace(plan, request=_with_key(replace(plan.request, messages=said)))
 
 
@@ -208,23 +232,24 @@ def build_request(
     tools: Iterable[Mapping[str, Any]] | None = None,
     response_format: Mapping[str, Any] | None = None,
     sample: int = 0,
+    kind: str = "chat",
 ) -> tuple[Request, tuple[str, ...]]:
-    """The request as it will be sent, and notes on what was left out because the model refuses it."""
-    sent, refused = _fit_params(params, route.facts)
+    """The request as it will be sent, and notes on what was left out because the model, or the API of this kind, refuses it."""
+    sent, refused = _fit_params(params, route.facts, kind)
     notes = [f"{route.model} takes no {name}; it was left out" for name in refused]
-    said, about_files = _fit_messages(messages, route)
-    request = Request(route.endpoint.provider, route.model, said, sent, tuple(tools or ()), response_format, sample)
+    said, about_files = _fit_messages(messages, route, kind)
+    request = Request(route.endpoint.provider, route.model, said, sent, tuple(tools or ()), response_format, sample, kind)
     return _with_key(request), (*notes, *about_files)
 
 
-def _fit_params(params: Mapping[str, Any], known: Facts) -> tuple[dict[str, Any], list[str]]:
-    """The parameters as a model with these facts takes them, and the names of those that it refuses."""
+def _fit_params(params: Mapping[str, Any], known: Facts, kind: str = "chat") -> tuple[dict[str, Any], list[str]]:
+    """The parameters as a model with these facts takes them, and the names of those that it, or the API, refuses."""
     sent: dict[str, Any] = {}
     refused: list[str] = []
     for name, value in params.items():
         if value is None:
             continue
-        if name in known.refuses:
+        if name in known.refuses or (kind == "responses" and name in responses_request.NOT_TAKEN):
             refused.append(name)
             continue
         sent[known.max_tokens_name if name in _LIMITS else known.renames.get(name, name)] = value
@@ -234,17 +259,37 @@ def _fit_params(params: Mapping[str, Any], known: Facts) -> tuple[dict[str, Any]
     return sent, refused
 
 
-def _params_elsewhere(params: Mapping[str, Any], route: Route) -> Mapping[str, Any] | None:
+def _fit_chat_elsewhere(params: Mapping[str, Any], route: Route) -> dict[str, Mapping[str, Any]]:
+    """The parameters as chat takes them at another address, where a vendor's own takes others."""
     if route.endpoint.vendor is None or route.name is not None:
-        return None
-    return _fit_params(params, catalog.facts(route.model))[0]
+        return {}
+    return {"chat": _fit_params(params, catalog.facts(route.model))[0]}
 
 
-def _fit_messages(messages: tuple[Message, ...], route: Route) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+def _fit_elsewhere(params: Mapping[str, Any], route: Route, kind: str) -> dict[str, Mapping[str, Any]]:
+    """The same for each API through which the same call may be asked elsewhere: a gateway through chat, OpenAI itself as it likes."""
+    known = catalog.facts(route.model, whose="openai")
+    others = _fit_chat_elsewhere(params, route)
+    if route.name is not None or route.endpoint.vendor not in (None, "openai") or "responses" not in (kind, known.api):
+        return others
+    return {api: _fit_params(params, known, api)[0] for api in catalog.APIS}
+
+
+def _fit_messages(messages: tuple[Message, ...], route: Route, kind: str) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """The messages as their model takes them, with its default system message, and notes about files."""
     facts = route.facts
+    messages = tuple(_fit_reasoning(m, facts, kind) for m in messages)
     fitted, notes = fit_messages(messages, route.model, longest_side=facts.image_side, pdf=facts.pdf)
     return _with_known_roles(_with_system(fitted, route), route), notes
+
+
+def _fit_reasoning(message: Message, known: Facts, kind: str) -> Message:
+    """The message without what another vendor, or its other API, wanted back of its reasoning."""
+    if message.output_items and kind != "responses":
+        message = replace(message, output_items=())
+    if message.reasoning_content is not None and not known.returns_reasoning:
+        message = replace(message, reasoning_content=None)
+    return message
 
 
 def _with_system(messages: tuple[Message, ...], route: Route) -> tuple[Message, ...]:
@@ -300,11 +345,15 @@ def check_shapes(params: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def check_params(params: Mapping[str, Any], route: Route) -> dict[str, Any]:
+def check_params(params: Mapping[str, Any], route: Route, kind: str = "chat") -> dict[str, Any]:
     """Parameters with checked names and values; raises ``OptionError`` (also a ``TypeError``) for an unknown one."""
     known = vendor.PARAMETERS | route.facts.params | {"max_completion_tokens"}
+    known = known | responses_request.OWN_PARAMETERS if kind == "responses" else known
     checked: dict[str, Any] = {}
     for name, value in params.items():
+        if kind == "responses" and name in responses_request.NOT_ALONE:
+            hint = "Turns of a conversation are sent along: `%%llm --chat`, or messages."
+            raise OptionError(f"{name} is not sent: the answer would depend on what the vendor keeps", option=name, hint=hint)
         if name not in known:
             raise OptionError(
                 f"unknown parameter '{name}' for {route.model}",
@@ -328,7 +377,7 @@ def set_value(name: str, current: Settings, route: Route) -> Sourced:
     """
     if name != "max_tokens":
         return _set_value(name, current, route)
-    names = sorted(_LIMITS, key=lambda limit: limit != route.facts.max_tokens_name)
+    names = sorted(("max_completion_tokens", "max_tokens"), key=lambda limit: limit != route.facts.max_tokens_name)
     found = [_set_value(limit, current, route) for limit in names]
     return max(found, key=lambda limit: -1 if limit.value is None else limit.source.strength)
 

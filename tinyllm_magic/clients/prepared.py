@@ -55,6 +55,11 @@ class Client(Protocol):
         """A twin of this client for one endpoint and model."""
         ...
 
+    @property
+    def takes_responses(self) -> bool:
+        """Whether calls may be asked through the Responses API: the client is one of ours, as it is."""
+        ...
+
     def own_transport(self, model: str | None, params: Mapping[str, Any]) -> Callable[..., Any] | None:
         """What answers in place of ``provider`` where this client's class says so."""
         ...
@@ -254,7 +259,8 @@ class PreparedCall:
         Raises ``ToolError`` where no step is left.
         """
         self._demand_step(response)
-        messages = follow_up_with_results(response.request.messages, response, results, len(response.steps))
+        returns = self.plan.route.facts.returns_reasoning
+        messages = follow_up_with_results(response.request.messages, response, results, len(response.steps), returns_reasoning=returns)
         return self._ask_after((*response.steps, Step(replace(response, steps=()), results=results)), messages)
 
     def _demand_step(self, response: Response) -> None:

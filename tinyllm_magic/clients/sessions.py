@@ -203,11 +203,13 @@ class Session:
         mode: str | None = None,
         sample: int = 0,
         settings: Settings | None = None,
+        responses: bool = False,
     ) -> PreparedCall:
         """A call that is ready to be made: settings and route are resolved here, once.
 
         ``params`` are its own parameters and controls (timeout in seconds, attempts), ``client`` one that it is to go
-        through, ``call`` a function in place of the transport, ``settings`` those to use instead of the present ones.
+        through, ``call`` a function in place of the transport, ``settings`` those to use instead of the present ones;
+        ``responses`` lets it be asked through the Responses API where its route says so.
         Raises ``MessageError``, ``OptionError`` or ``ConfigError`` (all ``ValueError``) for anything wrong.
         """
         current = self.settings() if settings is None else settings
@@ -215,7 +217,8 @@ class Session:
         serving, route = self.resolve(client, model, current)
         how = self._recording_of(serving, current, mode)
         own = serving.own_transport(model, spell_params(params)) if client is None and call is None else call
-        plan = make_plan(messages, route, current, params, **how, sample=sample, transport=own)
+        responses = responses and serving.takes_responses
+        plan = make_plan(messages, route, current, params, **how, sample=sample, transport=own, responses=responses)
         return self.prepare_plan(plan, serving, current)
 
     def prepare_embedding(self, texts: Any, model: str | None = None, *, client: Client | None = None) -> PreparedCall:

@@ -61,7 +61,7 @@ class Stores:
             copies=notebook_path() is not None,
             any_address=_takes_any_address(plan, current),
             kinds=_possible_kinds(plan, current),
-            params_elsewhere=plan.params_elsewhere,
+            elsewhere=plan.elsewhere,
         )
 
     def look_in(self, store: Store, mode: Mode, current: Settings) -> Lookup:

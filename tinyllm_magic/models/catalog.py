@@ -17,6 +17,10 @@ EMBEDDED = "SmolLM2-135M-Instruct.Q4_1"
 """The name of the embedded model, which is the stem of its file."""
 TINY = "tiny"
 """Its short name."""
+APIS = ("chat", "responses")
+"""How a model may be asked."""
+EFFORTS = ("low", "medium", "high")
+"""How much a model that reasons may be told to think."""
 _NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 _WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 
@@ -32,7 +36,8 @@ class Facts:
     two ``tokens_per`` belong to the counting formula, and ``overhead_known`` says that it is exact.
     ``image_side`` is the longest side in pixels to which larger images are scaled, ``pdf`` says that PDFs are taken as they are.
     ``image_tokens`` is the published formula of an image's tokens (`image_tokens.py`), empty where there is none.
-    ``local`` models run on this machine.
+    ``local`` models run on this machine. ``api`` is how its vendor's own address is asked, ``chat`` or ``responses``;
+    ``returns_reasoning`` says that the vendor wants its reasoning back with the results of tools.
     ``default_max_tokens`` is sent where a call and its settings name no limit. ``as_of`` dates the latest fact (ISO 8601).
     """
 
@@ -55,6 +60,8 @@ class Facts:
     tokens_per_name: int = 1
     overhead_known: bool = True
     local: bool = False
+    api: str = "chat"
+    returns_reasoning: bool = False
     default_max_tokens: int | None = None
     as_of: str = ""
 
@@ -98,6 +105,8 @@ def read_data() -> dict[str, Any]:
 def _read(name: str, value: Any) -> Any:
     """A value of a table or of text in an INI file as the type of its fact."""
     kind = _KINDS[name]
+    if name == "api" and value not in APIS:
+        raise ConfigError(f"api = {value!r} of a named model is none of {', '.join(APIS)}", key=name)
     try:
         if kind == "int":
             return int(value)

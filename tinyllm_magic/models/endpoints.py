@@ -70,6 +70,12 @@ class Endpoint:
         return self.api_type == "azure" and urlsplit(self.base_url or "").path.rstrip("/").endswith("/openai/v1")
 
     @property
+    def is_openais_own(self) -> bool:
+        """Whether OpenAI itself is asked, at its own address."""
+        own = self.api_type == "openai" and self.vendor in (None, "openai")
+        return own and bare_address(self.base_url or VENDOR_URL) == VENDOR_URL
+
+    @property
     def whose(self) -> str:
         """The vendor whose API it is, or the API type."""
         return self.vendor or self.api_type

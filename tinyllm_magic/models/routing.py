@@ -36,6 +36,13 @@ class Route:
     facts: Facts = field(default_factory=Facts)
     why: str = ""
     memory: Mapping[str, str | None] = field(default_factory=dict)
+    chosen_api: str | None = None
+    """The API that the named model's table asks for."""
+
+    @property
+    def api(self) -> str:
+        """How cells and calls are asked there: ``responses`` where a table says so, and models at OpenAI's own address that reason."""
+        return self.chosen_api or (self.facts.api if self.endpoint.is_openais_own else "chat")
 
     @property
     def spelling(self) -> str:
@@ -263,7 +270,8 @@ def _route(
     defaults: Mapping[str, Any] = _NOTHING,
     overrides: Mapping[str, Any] = _NOTHING,
 ) -> Route:
-    return Route(endpoint, model, name, defaults, facts(model, overrides, whose=endpoint.whose), why)
+    known = facts(model, overrides, whose=endpoint.whose)
+    return Route(endpoint, model, name, defaults, known, why, chosen_api=known.api if overrides.get("api") else None)
 
 
 def _endpoint(now: _Situation, kind: str, table: Mapping[str, Any] = _NOTHING, name: str | None = None) -> Endpoint:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..display.formats import FORMATS
+from ..models.catalog import EFFORTS
 from . import inspection
 from .options import FLAGS, MODES, OPTIONS
 from .template_files import list_template_files
@@ -169,6 +170,7 @@ _VALUES: Mapping[str, Callable[[Line], Mapping[str, str]]] = {
     "schema": lambda line: _values_having(line, lambda v: isinstance(v, type)),
     "tools": lambda line: _values_having(line, inspection.is_function),
     "chat": lambda _line: _chats(),
+    "--effort": lambda _line: dict.fromkeys(EFFORTS, "how much the model thinks"),
     "-p": _params,
     "grid": _params,
     "format": lambda _line: {name: _FORMATS[name] for name in FORMATS},

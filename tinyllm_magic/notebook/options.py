@@ -10,6 +10,7 @@ from typing import Any
 
 from ..display.formats import FORMATS
 from ..errors import OptionError, near, suggest
+from ..models.catalog import EFFORTS
 from ..recording.modes import Mode
 
 MODES = tuple(str(mode) for mode in Mode)
@@ -193,6 +194,13 @@ OPTIONS: tuple[Option, ...] = (
         "KEY=VALUE",
         _any_value,
         keyed=True,
+    ),
+    Option(
+        ("--effort",),
+        "params",
+        f"how much a model that reasons thinks: {', '.join(EFFORTS)}; refused where the model does not reason",
+        "LEVEL",
+        _expanded(_one_of(*EFFORTS)),
     ),
     Option(("--temperature",), "params", "sampling temperature, 0 to 2", "NUMBER", _number(float)),
     Option(("--max-tokens",), "params", "the most tokens an answer may have", "NUMBER", _number(int)),

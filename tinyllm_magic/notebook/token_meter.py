@@ -38,7 +38,7 @@ class TokenMeter:
         """The last prompt by message, the window, the room for the answer and the cost, for this model."""
         plan = state.last_plan or (session.history[-1] if session.history else None)
         window = pricing.window(route.model)
-        if plan is None or plan.request.kind != "chat":
+        if plan is None or not plan.request.is_conversation:
             return {"window": window, "text": "No prompt yet: the next %%llm cell, or its --dry-run, is measured here."}
         request = _asked_again(plan, route, params)
         counts = self._counted(request, route)

@@ -109,7 +109,7 @@ def to_chunks(raw: Any) -> Iterator[Chunk]:
     there is no choice, or neither a finish reason nor the mark of a stream's end.
     """
     try:
-        opened = _opened(raw)
+        opened = open_answer(raw)
         if isinstance(opened, str):
             yield _Reader().text(opened, "stop")
         elif isinstance(opened, Mapping) or any(hasattr(opened, n) for n in ("choices", "data", "role")):
@@ -145,7 +145,7 @@ def with_facts(message: Any, raw: Any) -> dict[str, Any]:
     return {**facts, **_fields(raw), "choices": [choice]}
 
 
-def _opened(raw: Any) -> Any:
+def open_answer(raw: Any) -> Any:
     """The raw answer; of an SDK stream its events or, where a stream was asked for and the body is one JSON value, that value."""
     response = getattr(raw, "response", None)
     headers = getattr(response, "headers", None)

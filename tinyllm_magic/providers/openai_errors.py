@@ -93,11 +93,13 @@ _CONTEXT = re.compile(
 _REFUSAL = re.compile(
     r"unsupported|(?:not|n't|not currently|not yet) support|unrecognized (?:request )?(?:argument|parameter|field|key)"
     r"|(?:unknown|unexpected|invalid) (?:request )?(?:argument|parameter|field|key|name|keyword)|extra_forbidden|extra inputs are not"
-    r"|no endpoints found that support|requires? --|not implemented|must be verified to stream|unknown_parameter"
+    r"|no endpoints found that support|requires? --|not implemented|must be verified to (?:stream|generate)|unknown_parameter"
 )
 _FEATURES = (  # the first that matches names the feature
     ("stream_options", re.compile(r"stream_options|include_usage")),
-    ("response_format", re.compile(r"response_format|json_schema|json_object|structured output|json mode")),
+    ("reasoning_summary", re.compile(r"reasoning\.summary|reasoning summar")),
+    ("include", re.compile(r"encrypted[_ ]content")),
+    ("response_format", re.compile(r"response_format|text\.format|json_schema|json_object|structured output|json mode")),
     ("tools", re.compile(r"\btools?\b|\btool[_ ](?:choice|calls?|use)|function[_ ]call")),
     ("images", re.compile(r"image_url|image input|\bimages?\b|\bvision\b")),
     ("stream", re.compile(r"['\"`]stream['\"`]|to stream\b|\bstreaming\b")),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import MessageError, StoreError
@@ -75,8 +76,8 @@ class Lookup:
 
     ``siblings`` are the stores beside an own store whose name was derived from the notebook's, ``copies`` says whether
     what is found there is copied into the own store (in the mode auto only). ``any_address`` says whether the same request
-    at another address counts, ``kinds`` whose besides its own kind's, and ``params_elsewhere`` with which parameters,
-    if they are others there. That is looked into only where the own store has no answer.
+    at another address counts, ``kinds`` whose besides its own kind's, and ``elsewhere`` with which parameters through which
+    API, if they are others there. That is looked into only where the own store has no answer.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Lookup:
         copies: bool = False,
         any_address: bool = False,
         kinds: Collection[str] = (),
-        params_elsewhere: Mapping[str, Any] | None = None,
+        elsewhere: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
         self._store, self._mode = store, mode
-        self._params_elsewhere = params_elsewhere
+        self._elsewhere = elsewhere
         self._siblings, self._copies, self._any_address, self._kinds = siblings, copies, any_address, kinds
 
     def get(self, request: Request, *, only_reads: bool = False) -> Record | None:
@@ -140,13 +141,12 @@ class Lookup:
         Of two addresses the one that the store's header remembers, if it does, else neither.
         The own store decides, where it has one; else of several records of the stores beside it the latest counts.
         """
-        if self._params_elsewhere is not None:
-            request = replace(request, params=self._params_elsewhere)
+        forms = [replace(request, kind=kind, params=params) for kind, params in self._elsewhere.items()] or [request]
         own, *others = self.stores()
         for stores in ([own], others):
             found: dict[str, tuple[Record, Store]] = {}
             for store in stores:
-                for record in _other_addresses(store, request, self._kinds):
+                for record in (r for form in forms for r in _other_addresses(store, form, self._kinds)):
                     address = str(record.request["provider"])
                     if address not in found or record.created > found[address][0].created:
                         found[address] = record, store

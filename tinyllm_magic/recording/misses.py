@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import ReplayMiss
-from ..messages import Request
+from ..messages import CONVERSATIONS, Request
 from ..redaction import excerpt, mask
 from ..responses import Record
 from ..text_format import shorten_middle
@@ -108,7 +108,8 @@ def nearest(asked: Mapping[str, Any], known: Iterable[tuple[str, Any]]) -> list[
     flat, scores = leaves(dict(asked)), []
     for number, (key, request) in enumerate(known):
         found = leaves(request)
-        if found.get("kind", "chat") != flat.get("kind", "chat"):
+        kinds = {found.get("kind", "chat"), flat.get("kind", "chat")}
+        if len(kinds) > 1 and not kinds <= set(CONVERSATIONS):
             continue
         scores.append((distance(flat, found), number, key, found))
     best = heapq.nsmallest(20, scores, key=lambda s: s[0])

@@ -157,7 +157,7 @@ class RecordingProvider:
         usage = answer.usage
         said = "".join((answer.text or "", answer.reasoning, answer.refusal, *(c.name + c.arguments for c in answer.tool_calls)))
         counted = usage is not None and usage.prompt_tokens and (usage.completion_tokens or not said)
-        if counted or self._estimate is None or request.kind != "chat":
+        if counted or self._estimate is None or not request.is_conversation:
             return answer
         guess = self._estimate(request.messages, said, request.model)
         if usage is not None:

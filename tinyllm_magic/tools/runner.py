@@ -88,10 +88,18 @@ class ToolRunner:
         return ToolResult(call, record, source, (note,) if changed else ())
 
 
-def follow_up(messages: tuple[Message, ...], response: Response, results: tuple[ToolResult, ...], number: int) -> tuple[Message, ...]:
+def follow_up(
+    messages: tuple[Message, ...],
+    response: Response,
+    results: tuple[ToolResult, ...],
+    number: int,
+    *,
+    returns_reasoning: bool = False,
+) -> tuple[Message, ...]:
     """The messages of the request that goes on: the answer with its calls, and the result of each.
 
     A call that came without an id, or with its neighbour's, gets one, the same in every run: ``number`` tells the steps apart.
+    The reasoning goes along where the vendor wants it back: in its own items, or as text (``returns_reasoning``).
     """
     ids = [call.id for call in response.tool_calls]
     names = [known if known and ids.count(known) == 1 else f"call_{number}_{i}" for i, known in enumerate(ids)]
@@ -102,7 +110,10 @@ def follow_up(messages: tuple[Message, ...], response: Response, results: tuple[
         plain = ToolCall(name, call.name, _write_arguments(call))
         calls.append({**plain.to_dict(), **rest})
     answers = [Message("tool", result.text, tool_call_id=name) for name, result in zip(names, results, strict=True)]
-    return (*messages, Message("assistant", response.text or None, tool_calls=tuple(calls)), *answers)
+    thought = response.reasoning if returns_reasoning else None
+    items = response.raw.get("output") if response.request.kind == "responses" else None
+    said = Message("assistant", response.text or None, None, tuple(calls), reasoning_content=thought, output_items=tuple(items or ()))
+    return (*messages, said, *answers)
 
 
 def _signatures(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
