@@ -87,7 +87,15 @@ shell.run_line_magic("load_ext", "tinyllm_magic")
 print(*sorted(m.partition(".")[2].split(".")[0] + ":" + m.rpartition(".")[2] for m in sys.modules if m.startswith("tinyllm_magic.")))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    folders = {"display:display", "display:formats", "notebook:notebook", "recording:recording", "recording:modes"}
+    folders = {
+        "display:display",
+        "display:formats",
+        "models:models",
+        "models:efforts",
+        "notebook:notebook",
+        "recording:recording",
+        "recording:modes",
+    }
     magics = {f"notebook:{name}" for name in ("completions", "front_end", "magics", "options")}
     assert set(done.stdout.split()) <= {"errors:errors"} | folders | magics
 

@@ -13,6 +13,7 @@ from ..json_text import plain_value
 from ..messages import Message, Request, to_messages
 from ..models import catalog
 from ..models.catalog import Facts
+from ..models.efforts import EFFORTS
 from ..models.routing import Route
 from ..providers import chat_format as vendor
 from ..providers import openai, responses_request
@@ -154,9 +155,9 @@ def read_effort(params: Mapping[str, Any], route: Route) -> dict[str, Any]:
     effort = params.get(EFFORT)
     if effort is None:
         return {}
-    if effort not in catalog.EFFORTS:
+    if effort not in EFFORTS:
         hint = f'`-p reasoning_effort="{effort}"` sends what a vendor has beyond these.'
-        raise OptionError(f"effort={effort!r} is none of {', '.join(catalog.EFFORTS)}", option=EFFORT, hint=hint)
+        raise OptionError(f"effort={effort!r} is none of {', '.join(EFFORTS)}", option=EFFORT, hint=hint)
     if "reasoning_effort" in route.facts.refuses:
         raise OptionError(f"{route.model} takes no effort: it does not reason, or not as much as it is told", option=EFFORT)
     if params.get("reasoning_effort") is not None:

@@ -19,8 +19,6 @@ TINY = "tiny"
 """Its short name."""
 APIS = ("chat", "responses")
 """How a model may be asked."""
-EFFORTS = ("low", "medium", "high")
-"""How much a model that reasons may be told to think."""
 _NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 _WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 

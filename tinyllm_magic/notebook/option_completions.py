@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..display.formats import FORMATS
-from ..models.catalog import EFFORTS
+from ..models.efforts import EFFORTS
 from . import inspection
 from .options import FLAGS, MODES, OPTIONS
 from .template_files import list_template_files

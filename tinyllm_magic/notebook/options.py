@@ -10,7 +10,7 @@ from typing import Any
 
 from ..display.formats import FORMATS
 from ..errors import OptionError, near, suggest
-from ..models.catalog import EFFORTS
+from ..models.efforts import EFFORTS
 from ..recording.modes import Mode
 
 MODES = tuple(str(mode) for mode in Mode)
