@@ -6,6 +6,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 SETUP = "%load_ext tinyllm_magic"
 
 
+def printed(cell):
+    """What a cell printed, which a busy kernel sends in pieces."""
+    return "".join(o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+
+
 class Book:
     """A notebook of these cells in a folder of its own."""
 

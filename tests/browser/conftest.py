@@ -10,7 +10,7 @@ pytest.importorskip("playwright", reason="the browser tests need playwright")
 from browser import driver
 from playwright.sync_api import expect
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 WHY = "browser tests need Chromium (Debian: apt-get install chromium); set CHROMIUM to its path"
 

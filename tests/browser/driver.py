@@ -65,7 +65,7 @@ def browser():
 def new_context(running, *, width: int = 1280, height: int = 1000, **look):
     """A fresh profile in a running browser."""
     context = running.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **look)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(120_000)
     return context
 
 
@@ -82,7 +82,7 @@ class Server:
         """One call of the server's REST interface."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.base}/api/{path}", data, {"Authorization": f"token {self.token}"}, method=method)
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             text = response.read()
         return json.loads(text) if text else None
 
@@ -213,7 +213,7 @@ class Notebook:
     def wait_idle(self) -> None:
         """Until the kernel rests."""
         self.page.wait_for_function(
-            """() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""", timeout=60_000
+            """() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'""", timeout=120_000
         )
 
     def select(self, index: int) -> None:

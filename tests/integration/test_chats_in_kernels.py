@@ -4,7 +4,7 @@ import os
 
 import pytest
 from jupyter_client.manager import start_new_kernel
-from notebookmaker import Book
+from notebookmaker import Book, printed
 
 from tinyllm_magic.cli import main
 
@@ -92,7 +92,7 @@ def test_a_notebook_with_conversations_is_verified_with_neither_key_nor_network(
     book = Book(tmp_path / "book", *CELLS)
     assert main(["verify", "--record", str(book.path)]) == 0, capsys.readouterr()
     assert server.n == 8
-    printed = book.read().cells[-3].outputs[0].text
+    told = printed(book.read().cells[-3])
     server.close()
     for name in [n for n in os.environ if n.startswith("OPENAI_")]:
         monkeypatch.delenv(name)
@@ -102,7 +102,7 @@ def test_a_notebook_with_conversations_is_verified_with_neither_key_nor_network(
     said = capsys.readouterr().out
     assert code == 0, said
     assert "✓ analysis.ipynb" in said
-    assert printed == "bye\n['Green or black?', 'Why?', 'Really?', 'Then?', 'Last one.']\n"
+    assert told == "bye\n['Green or black?', 'Why?', 'Really?', 'Then?', 'Last one.']\n"
 
 
 def test_an_earlier_turn_that_was_edited_fails_the_proof_of_every_later_one(start, tmp_path, capsys):

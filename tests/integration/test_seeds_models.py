@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from notebookmaker import printed
 
 import tinyllm_magic
 from tinyllm_magic import ModelManager, call_llm, client, count_tokens, errors, override, session
@@ -498,7 +499,7 @@ def test_rows_together_a_cell_with_a_variable_is_asked_once_and_answered_without
     shown = [o.data["text/plain"] for c in notebook.cells for o in c.outputs if o.output_type == "display_data"]
     assert len(shown) == 3
     assert all("Tea is a leaf." in text for text in shown)
-    told = notebook.cells[-1].outputs[0].text
+    told = printed(notebook.cells[-1])
     assert told.startswith("live recorded recorded True")
     assert "What is tea?" in told
     assert fake.n == 1

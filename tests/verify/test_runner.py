@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from notebookmaker import Book
+from notebookmaker import Book, printed
 
 from tinyllm_magic import Store
 from tinyllm_magic.cli import main
@@ -317,9 +317,9 @@ def test_in_the_kernel_the_network_is_closed_and_no_key_is_there(tmp_path, monke
 
     kernels.execute(notebook, tmp_path, closed_environment(os.environ), timeout=60)
 
-    said = notebook.cells[0].outputs[0].text.splitlines()
+    said = printed(notebook.cells[0]).splitlines()
     assert said == ["gaierror True"] * 3 + ["OSError True"] * 2 + ["True", "loopback is open"]
-    assert notebook.cells[1].outputs[0].text == "False\n"
+    assert printed(notebook.cells[1]) == "False\n"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
