@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from vendorextras import ARGUMENTS, CALLS, REASONING, answer, call
 from vendorformats import FORMATS, events
 
-from tinyllm_magic import client
+from tinyllm_magic import Chat, client, override
 from tinyllm_magic.clients.sessions import session
 from tinyllm_magic.display.cards import Card, write_card
 from tinyllm_magic.errors import (
@@ -129,10 +130,93 @@ def test_a_developers_message_is_the_systems_where_the_vendor_knows_no_developer
 
 def test_a_schema_stands_in_the_prompt_where_the_vendor_passes_it_over(reach):
     server = reach("anthropic", '{"a": 1}')
-    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}}
-    ask("anthropic", response_format=form)
+    ask("anthropic", response_format=FORM)
     assert "response_format" not in server.last
     assert '"properties"' in server.last["messages"][-1]["content"]
+
+
+FORM = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}}
+DOT = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+ways = pytest.mark.parametrize("streams", [True, False], ids=["stream", "whole"])
+
+
+def finish(prepared, streams):
+    return prepared.stream().finish() if streams else prepared.answer()
+
+
+def weather(city: str) -> str:
+    """The weather of a city."""
+    return f"sunny in {city}"
+
+
+@ways
+@each
+def test_a_tool_is_called_and_its_result_goes_back(reach, name, streams):
+    server = reach(name, call(name), answer(name, {"content": "It is sunny."}))
+    response = finish(prepare(name, "How is it in Ulm?", tools=[weather]), streams)
+    assert server.bodies[0]["tools"][0]["function"]["name"] == "weather"
+    assert (response.text, response.steps[0].results[0].text) == ("It is sunny.", "sunny in Ulm")
+    _, said, result = server.last["messages"]
+    back = said["tool_calls"][0]
+    assert (back["id"], back["function"]) == (CALLS[name]["id"], {"name": "weather", "arguments": ARGUMENTS})
+    assert back.get("extra_content") == CALLS[name].get("extra_content")
+    assert (result["role"], result["tool_call_id"], result["content"]) == ("tool", CALLS[name]["id"], "sunny in Ulm")
+
+
+@each
+def test_a_schema_is_asked_for_and_checked(reach, name):
+    server = reach(name, answer(name, {"content": '{"a": 1}'}))
+    response = prepare(name, schema={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}).answer()
+    assert response.parsed == {"a": 1}
+    assert ("response_format" in server.last) is (name != "anthropic")
+
+
+@each
+def test_an_image_is_sent_as_it_is(reach, name):
+    server = reach(name, "A dot.")
+    parts = ({"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": DOT}})
+    ask(name, [Message("user", parts)])
+    assert server.last["messages"][-1]["content"] == list(parts)
+
+
+@ways
+@pytest.mark.parametrize("name", REASONING)
+def test_reasoning_is_kept_apart_and_a_record_gives_the_same(reach, name, streams):
+    server = reach(name, answer(name, REASONING[name]), "next")
+    with override(mode="auto"):
+        live = finish(prepare(name), streams)
+        hit = finish(prepare(name), streams)
+        assert (live.text, live.reasoning) == ("Hello, world", "It is sunny.")
+        assert (hit.source, hit.record) == ("recorded", live.record)
+        chat = Chat(name)
+        chat.ask("hi", model=f"{name}:{FORMATS[name].model}")
+        chat.ask("again")
+    assert server.last["messages"] == [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "Hello, world"},
+        {"role": "user", "content": "again"},
+    ]
+    assert "It is sunny." not in write_card(Card.of(live))
+
+
+def test_deepseek_gets_its_reasoning_back_with_the_results_of_tools_in_later_turns_too(reach):
+    server = reach("deepseek", call("deepseek", reasoning_content="I must look."), answer("deepseek", REASONING["deepseek"]), "next")
+    with override(mode="auto"):
+        chat = Chat("weather")
+        chat.ask("How is it?", model=f"deepseek:{FORMATS['deepseek'].model}", tools=[weather])
+        assert server.last["messages"][1]["reasoning_content"] == "I must look."
+        chat.ask("And now?")
+    roles = [(m["role"], m.get("reasoning_content")) for m in server.last["messages"]]
+    assert roles == [("user", None), ("assistant", "I must look."), ("tool", None), ("assistant", None), ("user", None)]
+
+
+@ways
+@pytest.mark.parametrize("name", ["groq", "vllm", "openrouter"])
+def test_no_other_vendor_gets_reasoning_back(reach, name, streams):
+    server = reach(name, call(name, reasoning="I must look."), answer(name, {"content": "It is sunny."}))
+    response = finish(prepare(name, tools=[weather]), streams)
+    assert response.steps[0].response.reasoning == "I must look."
+    assert server.last["messages"][1].keys() == {"role", "content", "tool_calls"}
 
 
 def test_an_error_inside_a_stream_is_an_error(reach):

@@ -4,7 +4,7 @@ import pytest
 from chatcalls import fold
 
 from tinyllm_magic.providers import chat_format
-from tinyllm_magic.providers.reasoning_fields import read_reasoning
+from tinyllm_magic.providers.reasoning_fields import ReasoningReader
 
 # https://api-docs.deepseek.com/guides/thinking_mode, https://docs.x.ai/docs/guides/reasoning, https://docs.vllm.ai (reasoning outputs)
 # https://openrouter.ai/docs/use-cases/reasoning-tokens, https://console.groq.com/docs/reasoning (`reasoning_format: parsed`)
@@ -54,7 +54,7 @@ def test_a_signature_is_kept_for_who_wants_it_back():
 
 def test_redacted_reasoning_is_no_text():
     blocks = [{"type": "redacted_thinking", "data": "x"}, {"type": "reasoning.encrypted", "data": "y"}]
-    assert not read_reasoning({"thinking_blocks": blocks})
+    assert not ReasoningReader().read({"thinking_blocks": blocks})
 
 
 def test_an_answer_that_is_cut_while_it_reasons_has_no_text():
@@ -72,3 +72,10 @@ def test_a_text_that_ends_in_half_a_tag_is_whole():
         chat_format.to_chunks(iter([{"choices": [{"delta": {"content": "<thi"}}]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]}]))
     )
     assert (got.text, got.reasoning) == ("<thi", "")
+
+
+def test_reasoning_that_is_told_in_two_fields_is_heard_once():
+    deltas = [{"reasoning": "hm"}, {"reasoning_details": [{"type": "reasoning.text", "text": "hm", "index": 0}]}, {"content": "yes"}]
+    ends = [{"choices": [{"delta": {}, "finish_reason": "stop"}]}]
+    got = fold(chat_format.to_chunks(iter([*({"choices": [{"delta": delta}]} for delta in deltas), *ends])))
+    assert (got.text, got.reasoning) == ("yes", "hm")

@@ -15,7 +15,7 @@ from ..errors import BadResponseError
 from ..messages import Request
 from ..responses import Chunk, ToolPiece, Usage
 from .openai_errors import from_body, no_answer, unreadable
-from .reasoning_fields import read_reasoning, split_content
+from .reasoning_fields import ReasoningReader, split_content
 from .sse import read_events
 from .think_tags import ThinkSplitter
 from .usage import read_usage
@@ -258,6 +258,7 @@ class _Reader:
         self._calls: list[tuple[int, str, str]] = []  # the server's index, id, name
         self._others = VendorFields()
         self._think = ThinkSplitter()
+        self._reasoning = ReasoningReader()
 
     def text(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
         """A piece of the answer's text, without the reasoning that stands in front of it."""
@@ -287,7 +288,7 @@ class _Reader:
         self._others.add(_fields(item), _fields(choice), _fields(said))
         return Chunk(
             text=piece.text,
-            reasoning=(thought or read_reasoning(said)) + piece.reasoning,
+            reasoning=(thought or self._reasoning.read(said)) + piece.reasoning,
             refusal=_text(_get(said, "refusal")),
             tool_pieces=self._pieces(said),
             finish_reason=piece.finish_reason,

@@ -16,18 +16,30 @@ _BLOCKS = (
 _THOUGHTS = ("thinking", "reasoning", "summary")  # what a part calls its reasoning: Anthropic, Mistral; LangChain, Cohere; OpenRouter
 
 
-def read_reasoning(message: Any) -> str:
-    """The reasoning in a message's own fields, empty where there is none.
+class ReasoningReader:
+    """Reads the reasoning in the own fields of one answer's messages or deltas; who says it twice is heard once.
 
-    >>> read_reasoning({"content": "4", "reasoning_content": "2 + 2"}), read_reasoning({"thinking_blocks": [{"thinking": "hm"}]})
+    >>> reader = ReasoningReader()
+    >>> reader.read({"content": "4", "reasoning_content": "2 + 2"}), ReasoningReader().read({"thinking_blocks": [{"thinking": "hm"}]})
     ('2 + 2', 'hm')
     """
-    for name in REASONING_FIELDS:
-        value = _get(message, name)
-        if isinstance(value, str) and value:
-            return value
-    blocks = next((found for name in _BLOCKS if isinstance(found := _get(message, name), list) and found), [])
-    return "".join(_read_thought(block) or _text(_get(block, "text")) for block in blocks)
+
+    def __init__(self) -> None:
+        self._field = ""  # where this answer has its reasoning
+
+    def read(self, message: Any) -> str:
+        """The reasoning in a message, empty where there is none."""
+        for name in (self._field,) if self._field else (*REASONING_FIELDS, *_BLOCKS):
+            value = _get(message, name)
+            text = _join_blocks(value) if name in _BLOCKS else _text(value)
+            if text:
+                self._field = name
+                return text
+        return ""
+
+
+def _join_blocks(blocks: Any) -> str:
+    return "".join(_read_thought(b) or _text(_get(b, "text")) for b in blocks) if isinstance(blocks, (list, tuple)) else ""
 
 
 def split_content(content: Any) -> tuple[str | None, str]:
