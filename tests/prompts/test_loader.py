@@ -117,6 +117,15 @@ def test_a_template_file_is_found_in_the_first_folder_that_has_it(tmp_path):
     assert find_template(str(tmp_path / "a.j2"), []) == tmp_path / "a.j2"
 
 
+def test_a_template_file_of_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "mine.j2").write_text("x")
+    assert find_template("~/mine.j2", []) == tmp_path / "mine.j2"
+    with pytest.raises(PromptError, match="no template file '~nobody-here"):
+        find_template("~nobody-here/mine.j2", [tmp_path])
+
+
 def test_a_template_file_that_is_not_there_is_told_with_places_and_near_matches(tmp_path):
     (tmp_path / "system.j2").write_text("x", encoding="utf-8")
     with pytest.raises(PromptError, match=r"system\.j2") as caught:

@@ -39,7 +39,7 @@ def find_template(name: str, folders: Sequence[Path]) -> Path:
 
     Raises ``PromptError`` that says where it looked and which names are similar.
     """
-    path = Path(name)
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  # a "~" that names no home is left as it is
     places = [path] if path.is_absolute() else [Path(f) / name for f in folders]
     for place in places:
         if place.is_file():
