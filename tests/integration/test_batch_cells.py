@@ -118,7 +118,7 @@ def test_a_grid_with_samples_has_a_card_for_each_draw(run, shell):
         ("--grid temperature", "is not KEY=V1,V2"),
         ("--compare a,,b", "no list of names between commas"),
         ("--workers 0", "whole number above 0"),
-        ("--map rows --compare a", "one model"),
+        ("--map rows --compare a,,b", "no list of names between commas"),
     ],
 )
 def test_slips_are_told_before_anything_is_sent(run, line, words):

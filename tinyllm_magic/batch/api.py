@@ -10,13 +10,17 @@ from .rows import Rows, read_rows
 from .runner import Run, resolve_watch
 from .state import Watch
 from .table import Table
-from .tasks import demand_call, make_grid_tasks, make_row_tasks
+from .tasks import demand_call, make_crossed_tasks, make_grid_tasks
 
 
 def map_rows(
     call: LLMCall,
     rows: Any,
     *,
+    models: Iterable[str] | None = None,
+    grid: Mapping[str, Iterable[Any]] | None = None,
+    samples: int = 1,
+    expect: str | None = None,
     workers: int = 8,
     mode: str | None = None,
     on_error: str = "keep",
@@ -33,16 +37,19 @@ def map_rows(
     calls are made at a time at most (MAX_CONCURRENT_MODEL_CALLS holds too), ``mode`` is the recording
     mode. A row that fails is kept with its error; ``on_error="raise"`` stops at the first and raises
     it. Where the call has a ``schema``, each field of the checked values is a typed column, and a row that does not fit
-    keeps its text and its error. An interrupt raises ``Stopped``, whose ``table`` (also ``session.last_table``) keeps what is
-    finished; the same map goes on where it stopped. ``executor`` is a ``concurrent.futures`` executor or a
-    ``dask.distributed.Client`` that makes the calls instead of threads. ``progress`` is a function
-    that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing.
+    keeps its text and its error. ``models``, ``grid`` (each parameter's values) and ``samples`` ask each row several
+    times: of all models with all combinations, as columns beside the row's own, which ``table.against()`` compares.
+    ``expect`` is the column of the right answers, which ``table.score()`` counts. An interrupt raises ``Stopped``, whose
+    ``table`` (also ``session.last_table``) keeps what is finished; the same map goes on where it stopped. ``executor``
+    is a ``concurrent.futures`` executor or a ``dask.distributed.Client`` that makes the calls instead of threads. ``progress`` is a
+    function that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing.
     Raises ``OptionError`` and ``ConfigError`` where the call itself is wrong, ``UndefinedError`` where its
     template names what no row has.
     """
     demand_call(call)
     found = read_rows(rows)
-    tasks = make_row_tasks(call if mode is None else call.with_params(mode=mode), found)
+    asked = call if mode is None else call.with_params(mode=mode)
+    tasks, found, axes = make_crossed_tasks(asked, found, models=models, grid=grid, samples=samples)
     run = Run(
         tasks,
         found,
@@ -51,6 +58,8 @@ def map_rows(
         executor=executor,
         watch=resolve_watch(progress),
         schema=call.model_params.get("schema"),
+        axes=axes,
+        expect=expect,
     )
     return run.answer()
 

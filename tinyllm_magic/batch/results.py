@@ -24,7 +24,10 @@ _COPIED = ("text", "cost", "key", "tokens", "duration", "finish_reason", "error"
 class ResultBuilder:
     """The results that have come in so far. A row is opened, settled once, and read only from then on."""
 
-    def __init__(self, rows: Rows, kind: str, schema: Schema | None = None) -> None:
+    def __init__(
+        self, rows: Rows, kind: str, schema: Schema | None = None, *, axes: tuple[str, ...] = (), expect: str | None = None
+    ) -> None:
+        self._axes, self._expect = axes, expect
         self.entries = SpilledEntries(in_memory=rows.in_memory, keep=KEPT_RESPONSES)
         self.progress = RunProgress(rows.count)
         self._stats = BatchStats()
@@ -87,7 +90,9 @@ class ResultBuilder:
         """The table as it stands; it grows with this builder."""
         index = None if self._rows.index is None else self._rows.index[: len(self.entries)]
         progress = replace(self.progress, seconds=time.monotonic() - self._began)
-        return Table(self.entries, progress, self._kind, index, self._fetch, self._stats, self._rows.dtypes, self._schema)
+        return Table(
+            self.entries, progress, self._kind, index, self._fetch, self._stats, self._rows.dtypes, self._schema, self._axes, self._expect
+        )
 
     def flush(self) -> None:
         """Write down what has been recorded."""

@@ -14,8 +14,21 @@ from typing import Any
 from ..clients.call import LLMCall, RowPreparer
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
-from ..errors import ConfigError, NotAsked, OptionError, PromptError, ReplayMiss, SchemaError, Stopped, StoreError, TinyLLMError
+from ..errors import (
+    ConfigError,
+    NotAsked,
+    OptionError,
+    PromptError,
+    ReplayMiss,
+    SchemaError,
+    Stopped,
+    StoreError,
+    TinyLLMError,
+    near,
+    suggest,
+)
 from ..evaluation.evaluable import Evaluable
+from ..extras import load_library
 from ..recording.modes import Decision, Mode
 from ..responses import Response
 from ..schemas.schema import Schema
@@ -55,16 +68,20 @@ class Run:
         watch: Watch | None = None,
         kind: str = "map",
         schema: Schema | None = None,
+        axes: tuple[str, ...] = (),
+        expect: str | None = None,
     ) -> None:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
         demand_count("workers", workers)
+        if expect is not None:
+            demand_expected(expect, rows)
         current = session.settings()
         width = max(workers * WINDOW, rows.count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._tasks, self._rows, self._watch = iter(tasks), rows, watch
         self._preparer = RowPreparer(current)
         self._queue = CallQueue(ThreadExecutor(workers) if executor is None else ExternalExecutor(executor), width)
-        self._duplicates, self._results = Duplicates(), ResultBuilder(rows, kind, schema)
+        self._duplicates, self._results = Duplicates(), ResultBuilder(rows, kind, schema, axes=axes, expect=expect)
         self._raises_errors = on_error == "raise"
         self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always
         self._broken: Exception | None = None
@@ -241,6 +258,14 @@ class Run:
         again = "Run the same again to go on (what is recorded is answered at once), or map" if records else "To go on, map"
         message = f"Stopped: {kept:,}{of} rows are answered and kept in session.last_table. {again} its .failed."
         return Stopped(message=message, table=table)
+
+
+def demand_expected(name: str, rows: Rows) -> None:
+    """Raise, before anything is asked, where no row has the column of the right answers, or nothing could count them."""
+    load_library("statsmodels.stats.proportion")
+    if rows.columns is not None and name not in rows.columns:
+        hint = suggest(near(name, rows.columns)) or f"The columns are {', '.join(rows.columns)}."
+        raise OptionError(f"there is no column {name!r}", option="expect", hint=hint)
 
 
 def ask_judge(judge: LLMCall, rows: list[dict[str, Any]]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..clients.call import LLMCall, RowPreparer
@@ -29,6 +29,36 @@ def make_row_tasks(call: LLMCall, rows: Rows) -> Iterator[Task]:
     """The tasks of ``map_rows``; raises ``PromptError`` for a template that can be rendered for no row."""
     call.templates()
     return (Task(row, call, _add_row(call, row)) for row in rows.items)
+
+
+def make_crossed_tasks(
+    call: LLMCall,
+    rows: Rows,
+    *,
+    models: Iterable[str] | None = None,
+    grid: Mapping[str, Iterable[Any]] | None = None,
+    samples: int = 1,
+) -> tuple[Iterator[Task], Rows, tuple[str, ...]]:
+    """The tasks of rows that are each asked of several models, parameters or samples, these rows, and the columns that say which.
+
+    A column of a row that has the name of such a column is kept as ``row_NAME``. Raises ``OptionError`` where there is nothing to compare.
+    """
+    if models is None and not grid and samples == 1:
+        return make_row_tasks(call, rows), rows, ()
+    call.templates()
+    combinations = list(make_grid_tasks(call, models=models, grid=grid, samples=samples))
+    named = models is not None or "model" in (grid or {})
+    axes = tuple(name for name in combinations[0].row if named or name != "model")
+    count = None if rows.count is None else rows.count * len(combinations)
+    index = rows.index.repeat(len(combinations)) if rows.index is not None and hasattr(rows.index, "repeat") else None
+    return _cross(rows, combinations, axes), replace(rows, count=count, index=index, in_memory=False), axes
+
+
+def _cross(rows: Rows, combinations: Iterable[Task], axes: tuple[str, ...]) -> Iterator[Task]:
+    for row in rows.items:
+        own = {f"row_{name}" if name in axes else name: value for name, value in row.items()}
+        for task in combinations:
+            yield Task({**{name: task.row[name] for name in axes}, **own}, task.call, _add_row(task.call, row))
 
 
 def make_grid_tasks(

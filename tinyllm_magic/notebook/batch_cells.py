@@ -17,7 +17,7 @@ from ..batch.rows import Rows, read_rows
 from ..batch.runner import Run
 from ..batch.state import Watch
 from ..batch.table import RunProgress, Table
-from ..batch.tasks import Task, make_grid_tasks, make_row_tasks
+from ..batch.tasks import Task, make_crossed_tasks, make_grid_tasks
 from ..clients.call import LLMCall, RowPreparer
 from ..clients.sessions import session
 from ..display import output
@@ -34,7 +34,7 @@ QUICK = 0.5  # seconds; what is over sooner needs no progress
 
 def answer_many(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
-    tasks, found = _tasks(chosen, call)
+    tasks, found, axes = _tasks(chosen, call)
     if chosen.dry_run or (session.budget.limit is not None and found.count is not None and not chosen.quiet):
         estimate = Estimate.of(tasks, RowPreparer(session.settings()))
         tasks = estimate.tasks
@@ -45,7 +45,16 @@ def answer_many(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
             return None
     watch = None if chosen.quiet else _watch(shell)
     kind = "map" if chosen.map is not None else "compare"
-    return Run(tasks, found, workers=chosen.workers or 8, watch=watch, kind=kind, schema=call.model_params.get("schema")).answer()
+    return Run(
+        tasks,
+        found,
+        workers=chosen.workers or 8,
+        watch=watch,
+        kind=kind,
+        schema=call.model_params.get("schema"),
+        axes=axes,
+        expect=chosen.expect,
+    ).answer()
 
 
 def demand_answers(table: Table) -> None:
@@ -60,18 +69,18 @@ def demand_answers(table: Table) -> None:
     raise first or next(error for error in table.errors if error is not None)
 
 
-def _tasks(chosen: Options, call: LLMCall) -> tuple[Iterable[Task], Rows]:
-    """What is to be asked, and the rows that it comes from."""
+def _tasks(chosen: Options, call: LLMCall) -> tuple[Iterable[Task], Rows, tuple[str, ...]]:
+    """What is to be asked, the rows that it comes from, and the columns that say what each row was asked of."""
     if chosen.map is None:
+        if chosen.expect is not None:
+            raise OptionError("--expect goes with --map: it names a column of its rows", option="--expect")
         tasks = list(make_grid_tasks(call, models=chosen.compare, grid=chosen.grid, samples=chosen.samples or 1))
-        return tasks, Rows(iter(()), len(tasks))
-    if chosen.compare is not None or chosen.grid or chosen.samples is not None:
-        raise OptionError("--map goes with one model and one set of parameters", option="--map", hint="Map the one after the other.")
+        return tasks, Rows(iter(()), len(tasks)), ()
     rows = _rows(call.namespace, chosen.map)
     found = read_rows(rows)
     if chosen.dry_run and found.consumed:
         raise OptionError("an iterator can be read only once: a dry run would use it up", option="--map", hint="Make a list of it first.")
-    return make_row_tasks(call, found), found
+    return make_crossed_tasks(call, found, models=chosen.compare, grid=chosen.grid, samples=chosen.samples or 1)
 
 
 def _rows(namespace: Mapping[str, Any], expression: str) -> Any:

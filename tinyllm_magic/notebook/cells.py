@@ -135,6 +135,8 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
     """Answer one cell: show it, assign it, and return the response, a list of samples, or ``None`` for a dry run."""
     if chosen.workers is not None and not chosen.asks_many:
         raise OptionError("--workers goes with --map, --compare or --grid: one prompt is one call", option="--workers")
+    if chosen.expect is not None and chosen.map is None:
+        raise OptionError("--expect goes with --map: it names a column of its rows", option="--expect")
     call = make_call(scope, chosen, text, first_line=scope.cell_line if cell else scope.line)
     turn = chat_turns.prepare_turn(chosen, call)
     if chosen.asks_many:

@@ -6,9 +6,12 @@ from typing import Any
 
 from ..batch.table import Table
 from ..display import cards, output
+from ..evaluation.agreement import Agreement
+from ..evaluation.comparisons import Verdict
+from ..evaluation.scores import Score
 from ..models.tokenizers import TokenCount
 from ..responses import Response
-from . import batch_cells, reports
+from . import batch_cells, reports, score_views
 
 Formatted = tuple[dict[str, str], dict[str, Any]]
 
@@ -22,6 +25,25 @@ def format_table(table: Table) -> Formatted:
     """A table of answers as its first rows, a comparison as its cards."""
     data, facts = batch_cells.bundle_table(table)
     return data, {output.NAMESPACE: facts}
+
+
+def format_score(score: Score) -> Formatted:
+    """A score with its confusions and failures."""
+    return score_views.bundle_score(score), _scores([score_views.score_facts(score)])
+
+
+def format_verdict(verdict: Verdict) -> Formatted:
+    """A comparison as the sentences to write, and a chart."""
+    return score_views.bundle_verdict(verdict), _scores(score_views.verdict_facts(verdict))
+
+
+def format_agreement(agreement: Agreement) -> Formatted:
+    """A measure of agreement, and the rows that are disputed."""
+    return score_views.bundle_agreement(agreement), _scores(score_views.agreement_facts(agreement))
+
+
+def _scores(facts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {output.NAMESPACE: {"version": 1, "scores": facts}}
 
 
 def format_count(count: TokenCount) -> Formatted:

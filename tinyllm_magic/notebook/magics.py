@@ -194,6 +194,24 @@ def _format_table(value: Any) -> Any:
     return formatters.format_table(value)
 
 
+def _format_score(value: Any) -> Any:
+    from . import formatters
+
+    return formatters.format_score(value)
+
+
+def _format_verdict(value: Any) -> Any:
+    from . import formatters
+
+    return formatters.format_verdict(value)
+
+
+def _format_agreement(value: Any) -> Any:
+    from . import formatters
+
+    return formatters.format_agreement(value)
+
+
 def _format_count(value: Any) -> Any:
     from . import formatters
 
@@ -204,6 +222,9 @@ _FORMATTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("tinyllm_magic.responses", "Response"): _format_response,
     ("tinyllm_magic.batch.table", "Table"): _format_table,
     ("tinyllm_magic.models.tokenizers", "TokenCount"): _format_count,
+    ("tinyllm_magic.evaluation.scores", "Score"): _format_score,
+    ("tinyllm_magic.evaluation.comparisons", "Verdict"): _format_verdict,
+    ("tinyllm_magic.evaluation.agreement", "Agreement"): _format_agreement,
 }
 """How our values show themselves at the end of a cell, by the module and name of their class, which need not be imported."""
 

@@ -63,6 +63,7 @@ class Options:
     compare: list[str] | None = None
     grid: dict[str, list[Any]] = field(default_factory=dict)
     map: str | None = None
+    expect: str | None = None
     workers: int | None = None
     schema: Any = None
     choices: list[Any] | None = None
@@ -217,9 +218,21 @@ OPTIONS: tuple[Option, ...] = (
         value="chat",
     ),
     Option(("--keep",), "keep", "with --chat: send the system message and the last N turns alone", "N", _expanded(_count)),
-    Option(("--compare",), "compare", "one card for each of these models; --out gets the table", "M1,M2,…", _expanded(_names)),
+    Option(
+        ("--compare",),
+        "compare",
+        "one card for each of these models, with --map a comparison over its rows; --out gets the table",
+        "M1,M2,…",
+        _expanded(_names),
+    ),
     Option(("--grid",), "grid", "one card for each value of a parameter; repeatable, all combinations", "KEY=V1,V2,…", _axis, keyed=True),
     Option(("--map",), "map", "once for each row of this variable or expression; columns are variables; --out gets the table", "ROWS"),
+    Option(
+        ("--expect",),
+        "expect",
+        "with --map: the column of the right answers; the table says accuracy with its interval, confusions, and what failed",
+        "COLUMN",
+    ),
     Option(("--workers",), "workers", "how many rows are asked at a time; default 8", "N", _expanded(_count)),
     Option(
         ("--schema",),

@@ -22,6 +22,7 @@ from ..redaction import mask
 from ..responses import Response
 from ..schemas.columns import sort_set
 from ..text_format import format_money, shorten
+from . import score_views
 
 MOST_ROWS = 50
 _LONGEST_CELL = 200
@@ -41,14 +42,21 @@ def rows_bundle(table: Table) -> Bundle:
     facts = list(summary(table))
     if len(table) > MOST_ROWS:
         facts.insert(0, f"… {len(table) - MOST_ROWS:,} more rows; .to_pandas() has them all")
+    scored, said = score_views.join_parts(score_views.expected_parts(table))
     kind = "live" if badge == "live" else "other"
     foot = escape(" · ".join(facts)) + (f' · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>' if badge else "")
     page = (
         f'<article class="tlm {NO_MATH}" style="{SKELETON}" aria-label="Table of answers">'
-        f'{html_tables.draw_table(names, rows)}<footer class="tlm-foot">{foot}</footer></article>'
+        f"{scored}{_fold_rows(html_tables.draw_table(names, rows), folded=bool(scored))}"
+        f'<footer class="tlm-foot">{foot}</footer></article>'
     )
     text = f"{html_tables.write_table(names, rows, measure_width())}\n-- {' · '.join(filter(None, [*facts, badge]))}"
-    return pack(load_style() + page, text)
+    return pack(load_style() + page, f"{said}\n\n{text}" if said else text)
+
+
+def _fold_rows(table: str, *, folded: bool) -> str:
+    """The rows of a table, folded where its score and its failures stand above them."""
+    return f"<details><summary>all rows</summary>{table}</details>" if folded else table
 
 
 def summary(table: Table) -> Iterator[str]:
@@ -82,7 +90,8 @@ def table_metadata(table: Table) -> dict[str, Any]:
         "digest": digest.hexdigest(),
         "sources": sorted(table.stats.sources),
     }
-    return {"version": 1, "table": facts}
+    scores = score_views.expected_facts(table)
+    return {"version": 1, "table": facts, **({"scores": scores} if scores else {})}
 
 
 def _error_class(entry: RowResult) -> str | None:

@@ -25,7 +25,7 @@ from ..redaction import mask
 from ..unstable_text import MEMORY_ADDRESS, TEMPORARY_PATH, UUID
 
 NAMESPACE = "tinyllm_magic"
-_FACTS = ("answer", "refusal", "tool_calls", "key", "model_asked", "model", "params", "usage", "finish_reason", "error")
+_FACTS = ("answer", "refusal", "tool_calls", "key", "model_asked", "model", "params", "usage", "finish_reason", "error", "scores")
 _TABLE_FACTS = ("kind", "rows", "failed", "keys", "answers", "errors", "tokens", "digest")
 _NOT_COMPARED = ("session", "progress")  # what the session has spent and how it is set is no answer
 _OUR_ERRORS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, BaseException)}
