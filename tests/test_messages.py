@@ -4,10 +4,11 @@ import base64
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+import rfc8785
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tinyllm_magic import Message, Request, client, errors, override, session
+from tinyllm_magic import Message, Request, client, errors, messages, override, session
 from tinyllm_magic.errors import MessageError, OptionError
 
 SYSTEM, USER = Message("system", "Be brief."), Message("user", "Hello")
@@ -117,6 +118,20 @@ def test_a_key_never_changes(request_, key):
 def test_a_key_can_be_made_by_hand():
     text = '{"kind":"chat","messages":[{"content":"Hello","role":"user"}],"model":"gpt-4o-mini","params":{},"provider":"openai"}'
     assert ask().key == f"k1:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
+@example({"a": 1.0, "b": -0.0, "c": 1e-7, "d": 1e16, "e": 0.1 + 0.2, "f": 123456789012345.6, "g": 5e-324, "h": 1e-4})
+@example({"\ue000": 1, "\U00010000": 2, "é": 3, "Z": 4, "a": '\x00\x1f\x7f\u2028"\\\t\n'})
+def test_a_key_is_that_of_rfc_8785_however_it_is_written(value):
+    assert messages.key_of(value) == f"k1:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"
 
 
 BASE = ask(SYSTEM, USER, params={"temperature": 1, "max_tokens": 50}, tools=(TOOL,), response_format=SCHEMA)

@@ -201,13 +201,35 @@ class Request:
 def key_of(canonical: Mapping[str, Any]) -> str:
     """The key of a canonical request (RFC 8785 JSON, sha256, all 64 digits)."""
     try:
-        text = rfc8785.dumps(canonical)
+        text = _dump_plainly(canonical) if _is_written_plainly(canonical) else rfc8785.dumps(canonical)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise MessageError(
             f"the request cannot be written as JSON: {error}",
             hint="NaN, infinity and lone surrogates have no place in a request.",
         ) from error
     return f"{KEY_VERSION}:{hashlib.sha256(text).hexdigest()}"
+
+
+def _dump_plainly(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_written_plainly(value: Any) -> bool:
+    """Whether Python's own JSON, a tenth of the work, writes a value exactly as RFC 8785 has it.
+
+    Numbers and the order of keys are where they differ: ``1.0`` is 1 there, 1e-7 has its own spelling, and keys beyond ASCII
+    are sorted by their UTF-16.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is dict:
+        return all(type(k) is str and k.isascii() and _is_written_plainly(v) for k, v in value.items())
+    if kind is list:
+        return all(map(_is_written_plainly, value))
+    if kind is int:
+        return bool(abs(value) <= _LARGEST_EXACT_INTEGER)
+    return kind is float and bool(1e-4 <= abs(value) < 1e15 and not value.is_integer())
 
 
 def begins_key(beginning: str, key: str) -> bool:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .environ_version import environ_version
 from .text_format import printable, shorten, shorten_line
 
 _SECRET_NAME = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|(?:^|_)PAT|AUTH|AUTHORIZATION|CRED[A-Z_]*)$", re.IGNORECASE)
@@ -131,6 +132,7 @@ _PUBLIC = frozenset(
         *("primary_key", "123456", "1234567", "12345678", "123456789", "1234567890", "00000000"),
     )
 )
+_known: tuple[object, dict[str, str]] = (None, {})
 _GUARDED: dict[str, str] = {}  # a name per value: of one name there may be several, in use and in the environment
 
 
@@ -164,7 +166,16 @@ def secrets(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
     The longest first, so that a secret that holds another is found whole.
     """
-    in_use, environ = (_GUARDED, os.environ) if environ is None else ({}, environ)
+    if environ is not None:
+        return _find_secrets({}, environ)
+    global _known  # noqa: PLW0603  # what was found last, which a change makes stale
+    now = (environ_version(), tuple(_GUARDED.items()))
+    if _known[0] != now:
+        _known = (now, _find_secrets(dict(now[1]), os.environ))
+    return dict(_known[1])
+
+
+def _find_secrets(in_use: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     found = {v: n for v, n in in_use.items() if len(v) >= _SHORTEST_IN_USE and v.casefold() not in _PUBLIC}
     found |= {v: n for n in environ if is_secret(n) and _looks_secret(n, v := environ.get(n, "").strip())}
     return dict(sorted(found.items(), key=lambda item: -len(item[0])))

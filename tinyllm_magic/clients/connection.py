@@ -58,7 +58,7 @@ class SeedsConnection:
                     SeedsConnection._setup_from_config(self)
                 return self._assigned[-1]
             endpoint = self.endpoint
-            mark = vendor.environment_mark(endpoint, os.environ)
+            mark = vendor.present_mark(endpoint)
             known = self._connected.get(endpoint)
             if known is None or known[0] != mark:
                 known = self._connected[endpoint] = (mark, self._connect(endpoint))
@@ -78,7 +78,7 @@ class SeedsConnection:
         known = self._connected.get(endpoint)
         if self._given is not None or vendor.is_create_replaced(known[1] if known else None):
             return None
-        mark = vendor.environment_mark(endpoint, os.environ)
+        mark = vendor.present_mark(endpoint)
         found = self._transports.get(endpoint)
         if found is None or found[0] != mark:
             with self._lock:

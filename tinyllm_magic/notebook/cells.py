@@ -150,6 +150,8 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
         return None
     if turn is not None:
         turn.check_window()
+    if chosen.quiet or not chosen.stream:
+        prepared = prepared.in_one_piece()  # nobody watches it grow
     look = choose_look(chosen, prepared, turn)
     try:
         value = (

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..environ_version import environ_version
 from ..errors import ConfigError, OptionError
 from ..redaction import guard, hide_private
 
@@ -40,11 +41,23 @@ def network_state(environ: Mapping[str, str]) -> tuple[object, ...]:
     import urllib.request
 
     headers = [environ.get(name, "") for name in (*HEADERS.values(), _MORE_HEADERS)]
+    return (*headers, *_state_of_certificates(), *sorted(urllib.request.getproxies().items()))
+
+
+def quick_state() -> tuple[object, ...] | None:
+    """The same in short, as long as this process lives; ``None`` where it cannot be told: a system may have settings beside variables."""
+    import urllib.request
+
+    by_variables = urllib.request.getproxies is urllib.request.getproxies_environment
+    return (environ_version(), *_state_of_certificates()) if by_variables else None
+
+
+def _state_of_certificates() -> tuple[str, int]:
     name, path = _certificates()
     changed = 0
     with contextlib.suppress(OSError, ValueError):
         changed = Path(path).stat().st_mtime_ns if name else 0
-    return (*headers, path, changed, *sorted(urllib.request.getproxies().items()))
+    return path, changed
 
 
 def read_headers(environ: Mapping[str, str]) -> dict[str, str | None]:

@@ -28,6 +28,7 @@ RESOURCES = frozenset(
 )
 """Names under which the SDK's client holds the parts of its API."""
 _SALT = os.urandom(16)
+_marks: dict[Endpoint, tuple[object, str]] = {}
 
 
 def connect(endpoint: Endpoint, *, environ: Mapping[str, str] | None = None, timeout: float | None = None) -> Any:
@@ -89,6 +90,17 @@ def environment_mark(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
     """A mark that changes when what a connection takes from the environment changes; the key cannot be read from it."""
     values = [environ.get(name, "") for name in (*endpoint.key_variables, *_READ)]
     return hashlib.sha256(_SALT + repr((values, network.network_state(environ))).encode()).hexdigest()
+
+
+def present_mark(endpoint: Endpoint) -> str:
+    """The mark of this process's environment, made anew where that, or a file of certificates, has changed."""
+    now = network.quick_state()
+    known = _marks.get(endpoint)
+    if now is None or known is None or known[0] != now:
+        if len(_marks) > 256:
+            _marks.clear()
+        known = _marks[endpoint] = (now, environment_mark(endpoint, os.environ))
+    return known[1]
 
 
 def message_object(message: Mapping[str, Any]) -> Any:

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..environ_version import environ_version
 from ..errors import ConfigError, suggest
 from ..redaction import hide_private
 from ..user_warnings import warn
@@ -43,6 +44,7 @@ _KEYS = frozenset({"api_key", "api_key_env"})
 _OTHER_VARIABLES = ("TINYLLM_CACHE_DIR", "TINYLLM_CONFIG_DIR")
 _built: dict[tuple[Any, ...], Settings] = {}
 _warned: set[str] = set()
+_read: tuple[int, tuple[tuple[str, str], ...]] = (-1, ())
 
 
 class ConfigWarning(UserWarning):
@@ -156,11 +158,12 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None, *
     Cheap when nothing changed. Raises ``ConfigError`` naming key, file and range; a near-miss of a key
     and a key for an API in a file are shown once as ``ConfigWarning``.
     """
+    given = environ
     if environ is None:
         environ = {**os.environ, **_STARTED} if _STARTED else os.environ
     place = str(folder or os.getcwd())  # noqa: PTH109  # runs for every cell; Path costs as much again
     user, here = _read_both(place, user_folder, environ)
-    found = tuple((variable, text) for variable in BY_VARIABLE if (text := environ.get(variable)))
+    found = _read_variables(environ) if given is not None else _read_environment(environ)
     folder_is_trusted = _wants_trust(here) and is_trusted(place)
     known = _built.get((place, user, here, found, folder_is_trusted))
     if known is not None:
@@ -171,6 +174,20 @@ def load(folder: Path | None = None, environ: Mapping[str, str] | None = None, *
     _built[place, user, here, found, folder_is_trusted] = settings
     _warn_once((*user.notes, *here.notes, *([] if folder_is_trusted else _ignored_key_names(here)), *_near_variables(environ)))
     return settings
+
+
+def _read_variables(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that set something, each with its text, the stronger of a setting first."""
+    return tuple((variable, text) for variable in BY_VARIABLE if (text := environ.get(variable)))
+
+
+def _read_environment(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The same of this process's environment, read anew where it has changed."""
+    global _read  # noqa: PLW0603  # what was read last, which a change makes stale
+    now = environ_version()
+    if _read[0] != now:
+        _read = (now, _read_variables(environ))
+    return _read[1]
 
 
 def read_files(folder: Path | None = None, *, user_folder: Path | None = None) -> configparser.ConfigParser:
