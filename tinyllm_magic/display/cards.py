@@ -17,6 +17,7 @@ from . import markup
 from .bundle import SKELETON, Bundle, format_value, load_style, pack
 from .html_tables import NOTHING, draw_value
 from .html_text import NO_MATH, escape, mark_code, replace_surrogates
+from .reasoning import draw_reasoning
 from .steps import CardStep, describe_steps, draw_step, list_faults, write_steps
 
 _STATES = ("streaming", "done", "stopped", "error")
@@ -208,17 +209,13 @@ def describe_provenance(response: Response) -> dict[str, Any]:
 
 def draw_card(card: Card) -> str:
     """The card's HTML, highlighted and typeset."""
-    return draw_article(card, _draw_body(card), _draw_reasoning(card))
+    return draw_article(card, _draw_body(card), markup.render(card.reasoning, "markdown") if card.reasoning else "")
 
 
 def _draw_body(card: Card) -> str:
     if card.value is not NOTHING:
         return f"{draw_value(card.value)}<details><summary>JSON</summary>{markup.render(card.text, 'json')}</details>"
     return markup.render(card.text, card.format) if card.text else ""
-
-
-def _draw_reasoning(card: Card) -> str:
-    return markup.render(card.reasoning, "text") if card.reasoning else ""
 
 
 def draw_article(card: Card, body: str, reasoning: str) -> str:
@@ -229,12 +226,10 @@ def draw_article(card: Card, body: str, reasoning: str) -> str:
     busy = ' aria-busy="true"' if streaming else ""
     label = f"Answer of {card.model or card.asked}" if card.state != "error" else "Error"
     label = f"{card.title}: {label}" if card.title else label
-    opened = " open" if streaming and not card.text else ""
     parts = [f'<p class="tlm-title {NO_MATH}">{escape(card.title)}</p>'] if card.title else []
     if card.images:
         parts.append(draw_images(card.images))
-    if reasoning:
-        parts.append(f'<details class="{NO_MATH}"{opened}><summary>reasoning</summary>{reasoning}</details>')
+    parts.append(draw_reasoning(reasoning, growing=streaming and not card.text))
     if streaming and not card.text:
         parts.append(f'<p class="tlm-wait {NO_MATH}">{escape(_describe_waiting(card))}</p>')
     parts.append(_draw_region(card, body) if body else "")
@@ -336,7 +331,8 @@ def describe_window(total: int, window: int | None, max_tokens: int | None, abou
 
 
 def _describe_waiting(card: Card) -> str:
-    return f"… waiting for {card.model or card.asked or 'the answer'}"
+    who = card.model or card.asked
+    return f"… {who or 'the model'} is thinking" if card.reasoning else f"… waiting for {who or 'the answer'}"
 
 
 def _format_tokens(usage: Usage | None) -> str:

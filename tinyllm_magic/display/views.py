@@ -56,7 +56,7 @@ class NotebookView:
         self._next = -math.inf
         self._has_text = False
         self._body = markup.IncrementalRenderer()
-        self._reasoning = markup.IncrementalRenderer("text")
+        self._reasoning = markup.IncrementalRenderer("markdown")
 
     @property
     def drawn(self) -> int:
@@ -139,7 +139,7 @@ class _GridCell:
     def __init__(self, grid: GridView, number: int) -> None:
         self._grid, self._number = grid, number
         self._body: markup.IncrementalRenderer | None = None
-        self._reasoning = markup.IncrementalRenderer("text")
+        self._reasoning = markup.IncrementalRenderer("markdown")
 
     def push(self, card: Card, so_far: ChunkAccumulator | None = None) -> None:
         """Show a state on the way, unless the grid was just drawn."""
