@@ -58,7 +58,7 @@ def draw_costs(marks: Sequence[Mark], title: str, *, is_share: bool) -> str:
     low, high = _choose_range([v for m in known for v in (m.value, m.low, m.high) if v is not None], is_share=is_share)
     up = _scale(low, high, bottom, _TOP)
     most = max(m.cost or 0.0 for m in known) or 1.0
-    along = _scale(0, most, left + _GAP, _WIDTH - 190)
+    along = _scale(0, most, left + _GAP, _WIDTH - 2 * _GAP)
     parts = [
         *(_text(left - 6, up(t), _write_tick(t, is_share=is_share), "end") for t in _choose_ticks(low, high)),
         *(_line(left, up(t), _WIDTH - _GAP, up(t), 0.15) for t in _choose_ticks(low, high)),
@@ -70,7 +70,8 @@ def draw_costs(marks: Sequence[Mark], title: str, *, is_share: bool) -> str:
         if mark.low is not None and mark.high is not None:
             parts.append(_line(x, up(mark.low), x, up(mark.high), 0.8))
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="currentColor"/>')
-        parts.append(_text(x + 10, y, shorten(mark.name, _LONGEST_NAME)))
+        is_far = x > _WIDTH / 2  # its name would not fit on the right
+        parts.append(_text(x - 10 if is_far else x + 10, y, shorten(mark.name, _LONGEST_NAME), "end" if is_far else "start"))
     facts = [f"{m.name}: {m.note}, {format_money(m.cost)}" for m in known]
     return _wrap(parts, bottom + _BOTTOM, title, facts)
 
@@ -129,4 +130,5 @@ def _wrap(parts: Sequence[str], height: float, title: str, facts: Sequence[str])
     said = escape("; ".join((title, *facts)))
     head = f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" width="{_WIDTH}" height="{height:.0f}" role="img" aria-label="{said}"'
     style = 'font-size="13" font-family="inherit" fill="none" style="max-width:100%;height:auto;display:block"'
-    return f"{head} {style}><title>{escape(title)}</title>{''.join(parts)}</svg>"
+    caption = f'<p class="tlm-note">{escape(title)}</p>'
+    return f"{caption}{head} {style}><title>{escape(title)}</title>{''.join(parts)}</svg>"

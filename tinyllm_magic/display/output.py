@@ -74,10 +74,17 @@ def show_live(widget: Any, shell: Any) -> None:
     from IPython.display import display
 
     twin = f"{widget!r}, when this was saved; run the cell again for the live panel"
-    live, _ = widget._repr_mimebundle_()  # IPython's name for how a value shows itself
-    display({**live, "text/plain": "The panel's values:"}, raw=True, metadata=build_metadata("session"))  # type: ignore[no-untyped-call]  # IPython's
+    show_widget(widget, "The panel's values:")
     data = pack(f'<p class="tlm-twin">{escape(twin)}</p>', twin)
     display(data, raw=True, metadata=build_metadata("session"))  # type: ignore[no-untyped-call]  # IPython's
+
+
+def show_widget(widget: Any, text: str) -> None:
+    """Show a live widget in an output of its own; ``text`` stands there where a page knows no widgets."""
+    from IPython.display import display
+
+    live, _ = widget._repr_mimebundle_()  # IPython's name for how a value shows itself
+    display({**live, "text/plain": text}, raw=True, metadata=build_metadata("session"))  # type: ignore[no-untyped-call]  # IPython's
 
 
 def show_or_update(handle: Any, data: Bundle, metadata: Mapping[str, Any]) -> Any:

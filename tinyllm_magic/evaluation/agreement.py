@@ -73,9 +73,17 @@ class Agreement:
 
 
 def measure_agreement(
-    said: Sequence[Sequence[Any]], raters: Sequence[str], rows: Sequence[Mapping[str, Any]], level: str = "nominal"
+    said: Sequence[Sequence[Any]],
+    raters: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    level: str = "nominal",
+    spelled: Mapping[Any, Any] | None = None,
 ) -> Agreement:
-    """The agreement of what each rater said of each row (``None``: nothing): labels, or numbers where ``level`` is not nominal."""
+    """The agreement of what each rater said of each row (``None``: nothing): labels, or numbers where ``level`` is not nominal.
+
+    ``spelled`` has labels as they are shown.
+    """
+    shown = spelled or {}
     if level not in LEVELS:
         raise OptionError(f"there is no level {level!r}", option="level", hint=f"Levels are {', '.join(LEVELS)}.")
     if len(raters) < 2:
@@ -91,7 +99,11 @@ def measure_agreement(
     measures = [Measure(AGREEMENT, estimate_mean(share))]
     measures.append(_measure_cohen(complete) if len(raters) == 2 else _measure_fleiss(complete, len(numbers)))
     measures.append(_measure_krippendorff(coded, level, sorted(numbers.values())))
-    disputed = [{**row, **dict(zip(raters, values, strict=True))} for (row, values), s in zip(rated, share, strict=True) if s < 1]
+    disputed = [
+        {**row, **{rater: shown.get(v, v) for rater, v in zip(raters, values, strict=True)}}
+        for (row, values), s in zip(rated, share, strict=True)
+        if s < 1
+    ]
     return Agreement(tuple(raters), tuple(measures), tuple(disputed), len(rated))
 
 

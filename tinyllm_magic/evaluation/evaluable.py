@@ -122,18 +122,23 @@ class Evaluable:
         said: dict[str, dict[int, Any]] = {}
         rows: dict[int, Mapping[str, Any]] = {}
         write = write_label if level == "nominal" else _read_number
+        spelled: dict[Any, Any] = {}
         for name, table in self.parts.items():
             for sample, part in split_samples(table).items():
                 numbered = f"sample {sample}" if sample else "answer"
                 rater = " · ".join(filter(None, (name, numbered if sample or not name else "")))
                 for example in read_examples(part, None, answer, may_lack=True):
-                    said.setdefault(rater, {})[example.place] = write(example.answer)
+                    said.setdefault(rater, {})[example.place] = label = write(example.answer)
+                    spelled.setdefault(label, spell_label(example.answer))
                     rows.setdefault(example.place, example.row)
         if labels is not None:
             name = labels if isinstance(labels, str) else "label"
-            said[f"{name} (label)" if name in said else name] = {e.place: write(e.expected) for e in read_examples(self, labels, answer)}
+            labelled = read_examples(self, labels, answer)
+            said[f"{name} (label)" if name in said else name] = {e.place: write(e.expected) for e in labelled}
+            spelled.update({write(e.expected): spell_label(e.expected) for e in labelled})
         places = list(rows)
-        return measure_agreement([[s.get(p) for s in said.values()] for p in places], list(said), [rows[p] for p in places], level)
+        given = [[s.get(p) for s in said.values()] for p in places]
+        return measure_agreement(given, list(said), [rows[p] for p in places], level, spelled)
 
     def rate(
         self,

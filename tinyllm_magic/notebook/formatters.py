@@ -8,10 +8,11 @@ from ..batch.table import Table
 from ..display import cards, output
 from ..evaluation.agreement import Agreement
 from ..evaluation.comparisons import Verdict
+from ..evaluation.ratings import BlindRating
 from ..evaluation.scores import Score
 from ..models.tokenizers import TokenCount
 from ..responses import Response
-from . import batch_cells, reports, score_views
+from . import batch_cells, rating_views, reports, score_views
 
 Formatted = tuple[dict[str, str], dict[str, Any]]
 
@@ -40,6 +41,11 @@ def format_verdict(verdict: Verdict) -> Formatted:
 def format_agreement(agreement: Agreement) -> Formatted:
     """A measure of agreement, and the rows that are disputed."""
     return score_views.bundle_agreement(agreement), _scores(score_views.agreement_facts(agreement))
+
+
+def format_rating(rating: BlindRating) -> Formatted:
+    """A blind rating: the widget, and the picture that stays."""
+    return rating_views.show_rating(rating)
 
 
 def _scores(facts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -212,6 +212,12 @@ def _format_agreement(value: Any) -> Any:
     return formatters.format_agreement(value)
 
 
+def _format_rating(value: Any) -> Any:
+    from . import formatters
+
+    return formatters.format_rating(value)
+
+
 def _format_count(value: Any) -> Any:
     from . import formatters
 
@@ -225,6 +231,7 @@ _FORMATTERS: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("tinyllm_magic.evaluation.scores", "Score"): _format_score,
     ("tinyllm_magic.evaluation.comparisons", "Verdict"): _format_verdict,
     ("tinyllm_magic.evaluation.agreement", "Agreement"): _format_agreement,
+    ("tinyllm_magic.evaluation.ratings", "BlindRating"): _format_rating,
 }
 """How our values show themselves at the end of a cell, by the module and name of their class, which need not be imported."""
 

@@ -130,7 +130,12 @@ def _class_row(found: Any) -> tuple[Any, ...]:
 
 def _draw_failures(score: Score) -> Part:
     of = f" of {score.label}" if score.label else ""
-    return _draw_rows(f"Wrong answers{of}" if score.is_share else f"Lowest scores{of}", score.failures, is_open=not score.label)
+    rows = score.failures
+    needless = {"score"} if score.is_share else set()
+    if any(all(row.get(name) == row["expected"] for row in rows) for name in (rows[0] if rows else {}) if name != "expected"):
+        needless.add("expected")  # a column of the row says it already
+    shown = [{name: value for name, value in row.items() if name not in needless} for row in rows]
+    return _draw_rows(f"Wrong answers{of}" if score.is_share else f"Lowest scores{of}", shown, is_open=not score.label)
 
 
 def _draw_rows(title: str, rows: Sequence[Mapping[str, Any]], *, is_open: bool = True) -> Part:
