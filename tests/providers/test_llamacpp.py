@@ -379,7 +379,8 @@ def test_the_engine_is_silent_and_its_door_wants_the_key(local, capfd):
     import http.client
 
     ask(local, max_tokens=2)
-    connection = http.client.HTTPConnection(*local._engine()._address)
+    server = local._engine()._pool.server
+    connection = http.client.HTTPConnection(server.host, server.port)
     connection.request("POST", "/v1/chat/completions", "{}", {"Authorization": "Bearer wrong"})
     assert connection.getresponse().status == 401
     connection.close()

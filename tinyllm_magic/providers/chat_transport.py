@@ -23,7 +23,7 @@ from ..models.endpoints import Endpoint
 from . import network, sdk_errors
 from .addresses import Address, find_address, quote_query
 from .deadline import current_attempt
-from .http_connection import ENCODINGS, ConnectionPool, HTTPAnswer, Server
+from .http_connection import ENCODINGS, ConnectionPool, HTTPAnswer, Server, write_request
 
 logger = logging.getLogger("tinyllm_magic")
 _PLAIN_HOST = re.compile(r"[\w.-]+|[\da-fA-F:]+", re.ASCII)
@@ -93,7 +93,7 @@ class ChatTransport:
         call = sdk_errors.FailedCall(f"{self._pool.server.origin}{path}", headers)
         data = json.dumps({**body, **extra}, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         try:
-            answer = self._pool.send(_write_head(f"{self._prefix}{path}{query}", headers | self._proxy_headers, len(data)) + data)
+            answer = self._pool.send(write_request("POST", f"{self._prefix}{path}{query}", headers | self._proxy_headers, data))
             logger.debug("POST %s: %d", call.url, answer.status_code)
             if 200 <= answer.status_code < 300:
                 return Reply(answer, call) if params.get("stream") else answer.text
@@ -156,8 +156,3 @@ class Reply:
     def text(self) -> str:
         """The whole body as text."""
         return self._answer.text
-
-
-def _write_head(target: str, headers: Mapping[str, str], length: int) -> bytes:
-    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), f"Content-Length: {length}", "", ""]
-    return "\r\n".join(lines).encode("ascii")

@@ -8,6 +8,7 @@ an interrupt nor the deadline of an attempt reaches a read. Knows nothing of cha
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import io
 import os
@@ -17,7 +18,7 @@ import threading
 import time
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -77,19 +78,33 @@ class Server:
         return connected
 
 
+def write_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A whole request; headers are of ASCII, checked by who gives them."""
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in headers.items()),
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode("ascii") + body
+
+
 class ConnectionPool:
     """Keeps the connections to one server that are free; the last one that was used is the first to be used again."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
         self._idle: list[tuple[socket.socket, float]] = []
+        self._busy: set[socket.socket] = set()
         self._process = os.getpid()
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._idle)
 
     def send(self, request: bytes) -> HTTPAnswer:
-        """Send a whole request and read the head of its answer; raises ``OSError`` or ``HTTPException``."""
+        """Send a whole request, as ``write_request`` makes it, and read the head of its answer; raises ``OSError`` or ``HTTPException``."""
         wire = self._take() or self.server.connect()
+        self._busy.add(wire)
         try:
             for start in range(0, len(request), _PIECE):
                 wire.settimeout(_left())
@@ -97,20 +112,29 @@ class ConnectionPool:
             response = _Response(wire, method="POST")
             response.begin()
         except BaseException:
-            wire.close()
+            self.drop(wire)
             raise
         return HTTPAnswer(self, wire, response)
 
+    def drop(self, wire: socket.socket) -> None:
+        """Close a connection that cannot be used again."""
+        self._busy.discard(wire)
+        wire.close()
+
     def give_back(self, wire: socket.socket) -> None:
         """Keep a connection whose last answer was read to its end."""
+        self._busy.discard(wire)
         if len(self._idle) >= _MOST_IDLE or self._process != os.getpid():
             wire.close()
             return
         self._idle.append((wire, time.monotonic()))
 
-    def close(self) -> None:
-        """Close the connections that are free."""
+    def hang_up(self) -> None:
+        """End all connections, also those on which somebody waits for an answer."""
         _close_all(self._idle)
+        for wire in list(self._busy):
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
 
     def _take(self) -> socket.socket | None:
         """A free connection that is still open."""
@@ -201,7 +225,7 @@ class HTTPAnswer:
         if not self._done:
             self._done = True
             self._response.close()
-            self._wire.close()
+            self._pool.drop(self._wire)
 
     def _raw(self) -> Iterator[bytes]:
         try:
@@ -223,10 +247,7 @@ class HTTPAnswer:
         """The body is complete: the connection is free, or closed where the server says so."""
         self._done, keep = True, not self._response.will_close
         self._response.close()
-        if keep:
-            self._pool.give_back(self._wire)
-        else:
-            self._wire.close()
+        (self._pool.give_back if keep else self._pool.drop)(self._wire)
 
 
 def _gunzip(parts: Iterator[bytes]) -> Iterator[bytes]:

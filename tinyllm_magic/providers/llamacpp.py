@@ -85,14 +85,15 @@ class LocalProvider:
         spelt = request if engine.takes_tools else spell_tools(request)
         by_grammar = spelt is not request and demands_call(request) and not has_results(request)
         attempt = Attempt(self._timeout, self._max_bytes)
+        chunks = _identified(attempt.run(_ask(engine, _body(spelt))), self.model)
         try:
-            with engine.stream(_CHAT, _body(spelt), attempt) as events:
-                chunks = _identified(to_chunks(events), self.model)
-                yield from read_call(chunks, sum(len(m.tool_calls) for m in request.messages)) if by_grammar else chunks
+            yield from read_call(chunks, sum(len(m.tool_calls) for m in request.messages)) if by_grammar else chunks
         except TimeoutError as error:
             raise CallTimeoutError(f"{self.model} gave no complete answer within {self._timeout:g} s", last=error) from error
         except BROKEN as error:
             raise ConnectionFailedError(f"the engine of {self.model} stopped answering", last=error) from error
+        finally:
+            attempt.close()  # the engine's work ends here, also where it was left in the middle
 
     def count_text(self, text: str) -> int:
         """Exactly how many tokens the text has for this model, within a prompt."""
@@ -134,6 +135,11 @@ class LocalProvider:
             found = weights.find(self._given, cache_folder=self._folder()) or weights.fetch(self._folder(), self._progress)
             self._path = found.resolve()
         return running(self._path, self._window)
+
+
+def _ask(engine: Engine, body: Mapping[str, Any]) -> Iterator[Chunk]:
+    with engine.stream(_CHAT, body) as events:
+        yield from to_chunks(events)
 
 
 def _body(request: Request) -> dict[str, Any]:

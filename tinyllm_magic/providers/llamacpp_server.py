@@ -12,7 +12,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,8 @@ from ..errors import (
     ServerError,
     UnsupportedError,
 )
-from .deadline import Attempt
+from .http_connection import ConnectionPool, HTTPAnswer, Server, write_request
+from .sse import read_events
 
 BROKEN = (ConnectionError, http.client.HTTPException)
 """What a broken connection to the engine raises."""
@@ -86,10 +86,9 @@ class Engine:
     def __init__(self, path: Path, window: int) -> None:
         self._name = path.stem
         self._key = secrets.token_urlsafe(32)
-        self._open: set[socket.socket] = set()
         self._native: Any = _start(path, window, self._key)
         address = urlsplit(self._native.listening_address)
-        self._address = (str(address.hostname), int(address.port or 0))
+        self._pool = ConnectionPool(Server("http", str(address.hostname), int(address.port or 0)))
         abilities = self._exchange("GET", "/props", None).get("chat_template_caps") or {}
         self.takes_tools = bool(abilities.get("supports_tools", True))
 
@@ -101,25 +100,22 @@ class Engine:
             raise ConnectionFailedError(f"the engine of {self._name} stopped answering", last=error) from error
 
     @contextlib.contextmanager
-    def stream(self, path: str, body: Mapping[str, Any], attempt: Attempt) -> Iterator[Iterator[dict[str, Any]]]:
-        """The events of a streamed answer within the limits of ``attempt``; leaving stops the engine's work."""
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+        """The events of a streamed answer; leaving stops the engine's work. The attempt under way bounds it."""
         log: list[str] = []
         # a wrong grammar is the one thing that the engine reports on stderr at any verbosity
         captured = _native_stderr(log) if "grammar" in body else contextlib.nullcontext()
-        with self._connected(attempt.left(None)) as (connection, wire):
-            with captured:
-                response = self._request(connection, "POST", path, body)
-            with response:
-                if response.status != http.HTTPStatus.OK:
-                    refusal = json.loads(response.read())["error"]
-                    raise refused({**refusal, "message": " ".join([refusal["message"], *log[:1]])}, self._name)
-                yield _events(response, wire, attempt, self._name)
+        with captured:
+            answer = self._send("POST", path, body)
+        with contextlib.closing(answer):
+            if answer.status_code != http.HTTPStatus.OK:
+                refusal = json.loads(answer.read())["error"]
+                raise refused({**refusal, "message": " ".join([refusal["message"], *log[:1]])}, self._name)
+            yield _events(answer, self._name)
 
     def close(self) -> None:
         """Stop the engine and free its memory; open answers end first, or it would wait for them."""
-        for wire in list(self._open):
-            with contextlib.suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
+        self._pool.hang_up()
         self._native = None
 
     def abandon(self) -> None:
@@ -129,48 +125,27 @@ class Engine:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._native))
 
     def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        with self._connected(None) as (connection, _), self._request(connection, method, path, body) as response:
-            answer: dict[str, Any] = json.loads(response.read())
+        with contextlib.closing(self._send(method, path, body)) as whole:
+            answer: dict[str, Any] = json.loads(whole.read())
         if "error" in answer:
             raise refused(answer["error"], self._name)
         return answer
 
-    @contextlib.contextmanager
-    def _connected(self, timeout: float | None) -> Iterator[tuple[http.client.HTTPConnection, socket.socket]]:
-        connection = http.client.HTTPConnection(*self._address, timeout=timeout)
-        connection.connect()
-        wire = connection.sock
-        self._open.add(wire)
-        try:
-            yield connection, wire
-        finally:
-            self._open.discard(wire)
-            connection.close()
-
-    def _request(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: Mapping[str, Any] | None
-    ) -> http.client.HTTPResponse:
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        return connection.getresponse()
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> HTTPAnswer:
+        # a connection that is kept would hold one of the engine's few threads
+        headers = {"Host": self._pool.server.origin.partition("://")[2], "Connection": "close"}
+        headers |= {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        return self._pool.send(write_request(method, path, headers, b"" if body is None else json.dumps(body).encode()))
 
 
-def _events(response: http.client.HTTPResponse, wire: socket.socket, attempt: Attempt, model: str) -> Iterator[dict[str, Any]]:
+def _events(answer: HTTPAnswer, model: str) -> Iterator[dict[str, Any]]:
     """The JSON values of a server-sent stream, as they arrive; raises what the engine reports instead of one."""
-    size = 0
-    while True:
-        wire.settimeout(attempt.left(None))
-        line = response.readline(attempt.max_bytes + 1)
-        if not line:
+    for _, data in read_events(answer.iter_bytes()):
+        if data.strip() == "[DONE]":
             return
-        size += len(line)
-        attempt.check_size(size)
-        field, _, value = line.decode().partition(":")
-        if field not in {"data", "error"} or value.strip() == "[DONE]":
-            continue
-        event = json.loads(value)
-        if field == "error" or "error" in event:
-            raise refused(event.get("error", event), model)
+        event = json.loads(data)
+        if "error" in event:
+            raise refused(event["error"], model)
         yield event
 
 
