@@ -8,11 +8,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from responsesformat import answer, call, events, message, reasoning, stream, whole
 
 from tinyllm_magic import Chat, LLMCall, OpenAIClient, client, compare, override, register_client
+from tinyllm_magic.batch import table
 from tinyllm_magic.clients.sessions import session
 from tinyllm_magic.errors import BadResponseError, InvalidRequestError, OptionError, RateLimitError, ServerError, UnsupportedError
 from tinyllm_magic.messages import Message
 from tinyllm_magic.models import endpoints
-from tinyllm_magic.providers import openai_client
+from tinyllm_magic.notebook import panel_answers
+from tinyllm_magic.providers import addresses
 from tinyllm_magic.responses import Usage
 
 THOUGHT = whole(reasoning("First this."), message("Four."))
@@ -26,7 +28,7 @@ def own(start, monkeypatch):
     def begin(*turns):
         server = start(*turns, environ=False)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
-        for module in (endpoints, openai_client):
+        for module in (endpoints, addresses):
             monkeypatch.setattr(module, "VENDOR_URL", server.url)
         return server
 
@@ -347,9 +349,9 @@ def test_a_comparison_asks_each_model_as_it_wants(own):
         return answer(THOUGHT)(asked) if "input" in asked else "Of chat."
 
     server = own(turn, turn)
-    table = compare(LLMCall.from_text("2 + 2?"), models=["o3", "gpt-4o"])
+    compared = compare(LLMCall.from_text("2 + 2?"), models=["o3", "gpt-4o"])
     assert sorted(path.rpartition("/")[2] for path in server.paths) == ["completions", "responses"]
-    assert [row["answer"] for row in table.to_dicts()] == ["Four.", "Of chat."]
+    assert [row["answer"] for row in compared.to_dicts()] == ["Four.", "Of chat."]
 
 
 def test_an_image_is_refused_where_the_model_takes_none(own):
@@ -358,3 +360,30 @@ def test_an_image_is_refused_where_the_model_takes_none(own):
     with pytest.raises(UnsupportedError, match="takes no images"):
         session.prepare(said, "o3-mini", responses=True).answer()
     assert server.n == 0
+
+
+def test_the_panel_finds_what_a_cell_has_recorded(own, recording):
+    own(answer(THOUGHT))
+    call_of_cell = LLMCall.from_text("2 + 2?", model="o3")
+    call_of_cell.prepare().answer()
+    question = panel_answers.make_question(call_of_cell, call_of_cell.render())
+    assert panel_answers.prepare_question(question, session.settings()).recorded().text == "Four."
+
+
+def test_a_row_read_back_from_disk_knows_its_request(own, recording):
+    first = whole(reasoning("I must add.", encrypted_content="gAAA"), call("add", {"a": 2, "b": 2}))
+    own(answer(first), answer(THOUGHT))
+    request = ask(tools=[add]).request
+    assert request.messages[1].output_items
+    assert table._rebuild_request(request.canonical()) == request
+
+
+def test_a_prompt_file_may_ask_through_it(start, monkeypatch):
+    server = start(answer(THOUGHT), environ=False)
+    connection = f"kind: key\n    endpoint: {server.url}\n    apiKey: sk-of-the-file-0123456789"
+    Path("p.prompty").write_text(
+        f"---\nname: p\nmodel:\n  id: gpt-oss\n  apiType: responses\n  connection:\n    {connection}\n---\nuser:\n2 + 2?\n"
+    )
+    monkeypatch.setattr("tinyllm_magic.clients.call._trusts", lambda _folder: True)
+    assert LLMCall("p.prompty").call() == "Four."
+    assert server.path == "/v1/responses"

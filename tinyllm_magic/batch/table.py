@@ -440,12 +440,18 @@ def _rebuild_request(canonical: Mapping[str, Any]) -> Request:
     return Request(
         canonical["provider"],
         canonical["model"],
-        tuple(Message.of(m) for m in canonical["messages"]),
+        tuple(map(_rebuild_message, canonical["messages"])),
         canonical.get("params", _EMPTY),
         tuple(canonical.get("tools", ())),
         canonical.get("response_format"),
         canonical.get("sample", 0),
+        canonical.get("kind", "chat"),
     )
+
+
+def _rebuild_message(said: Mapping[str, Any]) -> Message:
+    """A message of a record, with what a vendor wanted back of its reasoning."""
+    return replace(Message.of(said), reasoning_content=said.get("reasoning_content"), output_items=tuple(said.get("output_items", ())))
 
 
 def _import_library(name: str) -> Any:

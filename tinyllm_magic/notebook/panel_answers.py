@@ -88,7 +88,9 @@ def choose_combination(name: str) -> dict[str, Any]:
 def prepare_question(question: Question, current: Settings) -> PreparedCall:
     """The call of a question with the settings that hold."""
     own = dict(question.params)
-    return session.prepare(question.messages, question.model, own, mode=question.mode, sample=question.sample, settings=current)
+    return session.prepare(
+        question.messages, question.model, own, mode=question.mode, sample=question.sample, settings=current, responses=True
+    )
 
 
 def recall(current: Settings, now: Mapping[str, Any]) -> dict[str, Any]:

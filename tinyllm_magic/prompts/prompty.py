@@ -149,6 +149,7 @@ def _read_connection(matter: FrontMatter) -> tuple[str | None, Mapping[str, Any]
         "api_key": next((given[key] for key in _KEYS if given.get(key)), None),
         "api_version": given.get("api_version") or given.get("apiVersion"),
         "model": name,
+        "api": "responses" if "responses" in (model.get("api"), model.get("apiType")) else None,
     }
     named = {key: str(value) for key, value in table.items() if value}
     return None if name is None else str(name), named if {"base_url", "api_key"} & named.keys() else {}
