@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
     _add_verify(commands)
     _add_cache(commands)
+    _add_mark(commands)
     named = commands.add_parser("models", help="named models; fetch the embedded model's weights")
     named.add_argument("what", nargs="?", choices=("list", "fetch"), default="list")
     named.set_defaults(run=run_models)
@@ -125,6 +126,13 @@ def _add_cache(commands: Any) -> None:
     parser.add_argument("what", choices=("stats", "list", "show", "tidy", "merge", "check", "clear"))
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.set_defaults(run=run_cache)
+
+
+def _add_mark(commands: Any) -> None:
+    parser = commands.add_parser("mark", help="mark prompt cells as Markdown, which colours them in VS Code; it changes no answer")
+    parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
+    parser.add_argument("--remove", action="store_true", help="take the marks out")
+    parser.set_defaults(run=run_mark)
 
 
 def _positive(text: str) -> int:
@@ -205,6 +213,18 @@ class _ProgressLine:
         if self._out.isatty():
             self._out.write("\r\x1b[K")
             self._out.flush()
+
+
+def run_mark(chosen: argparse.Namespace) -> int:
+    """Write ``vscode.languageId`` into prompt cells, or take it out."""
+    from .notebook.language_marks import mark_notebook
+    from .verify.runner import find
+
+    for path in find(chosen.places):
+        changed = mark_notebook(path, remove=chosen.remove)
+        told = f"{changed} cell{'s' * (changed != 1)} changed" if changed else "nothing to change"
+        _print_lines([f"{path}: {told}"])
+    return 0
 
 
 def run_cache(chosen: argparse.Namespace) -> int:

@@ -15,16 +15,18 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from browser import driver  # also run as a script
+from browser import driver, prompts  # also run as a script
 
 CELLS = [
     "%load_ext tinyllm_magic",
     'rows = [{"planet": "Earth", "moons": 1}, {"planet": "Mars", "moons": 2}, {"planet": "Jupiter", "moons": 95}]',
-    "%%llm --temperature 0 -o answer\nAnswer in one sentence: why is the sky blue?",
-    "%%llm --temperature 0 --show-prompt\nCopy this table and stop:\n\n{{ rows | table }}",
+    "%%llm --temperature 0 -o answer\n{% system %}\nYou are a **patient** teacher. Don't use jargon.\n{% endsystem %}\n"
+    "Answer in one sentence: why is the sky of {{ rows[0].planet }} blue?",
+    "%%llm -m tiny --max-tokens 60\n{% system %}Be brief.{% endsystem %}\nWhich planet has the most moons?",
     "%llm_panel",
     "%%llm --dry-run\n{% system %}Be brief.{% endsystem %}\nWhich planet has the most moons?\n\n{{ rows | table }}",
 ]
+TYPED, PANEL = 3, 4  # the cell that somebody is typing in, and the panel's
 WAYS = {
     "lab-light": ("lab", "JupyterLab Light", 1280, 1900),
     "lab-dark": ("lab", "JupyterLab Dark", 1280, 1900),
@@ -52,12 +54,15 @@ def take(running, folder: Path, name: str, place: Path) -> Path:
         if app == "lab":
             book.command("application:toggle-left-area")
         for index in range(len(CELLS)):
-            book.run(index)
+            if index != TYPED:
+                book.run(index)
         _move_sliders(book)
         book.page.set_viewport_size({"width": width, "height": height})
         book.select(0)
         book.page.evaluate(_TOP)
         book.page.locator(".tlm-panel").wait_for()
+        prompts.type_into(book, TYPED, "\n\n{{ rows | t")
+        prompts.completions(book)
         book.page.screenshot(path=str(folder / f"{name}.png"))
         book.saved()
         book.close()
@@ -67,7 +72,7 @@ def take(running, folder: Path, name: str, place: Path) -> Path:
 
 def _move_sliders(book) -> None:
     """What a reader would do: set two values, then count the prompt of the last cell."""
-    panel = book.output(4).locator(".tlm-panel")
+    panel = book.output(PANEL).locator(".tlm-panel")
     panel.get_by_role("spinbutton", name="temperature value").fill("0.2")
     panel.get_by_role("spinbutton", name="temperature value").press("Tab")
     panel.get_by_role("spinbutton", name="max_tokens value").fill("200")

@@ -78,6 +78,69 @@ def test_a_long_answer_scrolls_by_keyboard_and_has_a_name(page):
     page.wait_for_function("() => document.querySelector('.tlm-long').scrollTop > 0")
 
 
+LINES = "\n\n".join(f"line {i}" for i in range(200))
+
+
+def test_a_card_of_200_lines_is_folded_and_shows_all_without_script(page):
+    page.set_content(drawn(Card(LINES)))
+    body, more = page.locator(".tlm-body"), page.locator("summary", has_text="show all 399 lines")
+    height = "e => e.getBoundingClientRect().height"
+    assert body.evaluate("e => e.scrollHeight > e.clientHeight")
+    folded = body.evaluate(height)
+    more.focus()
+    page.keyboard.press("Enter")
+    assert body.evaluate(height) > 2 * folded
+    assert body.evaluate("e => e.scrollHeight <= e.clientHeight + 1")
+    page.keyboard.press("Enter")
+    assert body.evaluate(height) == folded
+
+
+def test_a_long_answer_is_whole_where_styles_are_dropped_and_has_no_fold_while_it_grows(page):
+    page.set_content(drawn(Card(LINES)).split("</style>")[1])
+    assert page.get_by_text("line 199", exact=True).is_visible()
+    page.set_content(drawn(Card(LINES, state="streaming")))
+    assert page.locator("summary").count() == 0
+
+
+def test_text_from_right_to_left_begins_at_the_right_and_code_stays_as_it_is(page):
+    page.set_content(drawn(Card("An English start.\n\nשלום עולם, טקסט.\n\n```python\nx = 'שלום'\n```\n\n- مرحبا")))
+    starts = """e => { const range = document.createRange(); range.selectNodeContents(e); const box = range.getBoundingClientRect();
+        const own = e.getBoundingClientRect(); return box.left - own.left < own.right - box.right ? 'left' : 'right'; }"""
+    assert page.locator("p", has_text="English").evaluate(starts) == "left"
+    assert page.locator("p", has_text="שלום").evaluate(starts) == "right"
+    assert page.locator("li").evaluate(starts) == "right"
+    assert page.locator("pre code").evaluate("e => getComputedStyle(e).direction") == "ltr"
+
+
+@pytest.mark.parametrize("width", [360, 640], ids=["narrow", "200 % zoom of 1280"])
+def test_a_narrow_window_cuts_nothing_off(page, width):
+    word = "Donaudampfschifffahrtsgesellschaftskapitän" * 3
+    text = f"{word}\n\n| {word} | b |\n|---|---|\n| 1 | {word} |\n"
+    card = Card(text, title=word, model=word, params={"stop": word}, notes=(word,), reasoning=word)
+    shown = [drawn(card), drawn(Card(state="error", error=(word,))), dry_run.bundle_dry_run([Message("user", word)], [9])["text/html"]]
+    shown.append(tables.bundle_grid([card] * 3, title=word)["text/html"])
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        page.set_content("".join(shown))
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 1000})
+
+
+def test_high_contrast_keeps_edges_states_and_the_marks_between_tokens(page):
+    page.emulate_media(forced_colors="active")
+    try:
+        counted = dry_run.bundle_dry_run([Message("user", "hi")], [1], window=9, pieces=[["h", "i"]])
+        page.set_content(drawn(Card("x")) + counted["text/html"])
+        edge = page.locator("article").first.evaluate("e => [getComputedStyle(e).borderLeftStyle, getComputedStyle(e).borderLeftWidth]")
+        assert edge == ["solid", "3px"]
+        assert page.locator(".tlm-badge").evaluate("e => getComputedStyle(e).borderTopStyle") == "solid"
+        page.locator("details", has_text="cut into").evaluate("e => { e.open = true; }")
+        assert page.locator(".tlm-token").first.evaluate("e => getComputedStyle(e).outlineStyle") == "dotted"
+    finally:
+        page.emulate_media(forced_colors="none")
+
+
 def test_nothing_that_grows_is_read_aloud_again(page):
     page.set_content(drawn(Card("growing", state="streaming")))
     assert page.locator("[aria-live], [role=status], [role=log]").count() == 0

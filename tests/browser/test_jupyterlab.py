@@ -123,6 +123,29 @@ def test_a_slider_moved_over_a_recorded_grid_shows_each_answer_and_makes_no_requ
     assert (book.errors, book.strangers) == ([], [])
 
 
+def test_the_panel_has_the_last_prompt_cell_run_with_its_values_and_no_widget_asks(notebook):
+    book = notebook(COUNTING, "%llm_panel", "%%llm\nHello to the panel", "x = 1", "print(len(asked), asked[-1].get('temperature'))")
+    for index in range(3):
+        book.run(index)
+    panel = book.output(2)
+    ask = panel.get_by_role("button", name="ask: run the last prompt cell with these values")
+    ask.click()
+    expect(panel.get_by_role("status")).to_have_text("No prompt cell has run yet.")
+    book.run(3)
+    expect(card(book, 3)).to_contain_text("said at None")
+    book.run(4)
+    field = panel.get_by_role("spinbutton", name="temperature value")
+    field.fill("0.3")
+    ask.click()  # the value is sent when the field is left, and holds before the cell runs
+    expect(card(book, 3)).to_contain_text("said at 0.3")
+    ask.focus()
+    book.page.keyboard.press("Enter")
+    expect(card(book, 3).locator(".tlm-badge")).to_have_text("recorded")
+    book.run(5)
+    expect(book.output(5)).to_have_text("2 0.3")
+    assert (book.errors, book.strangers) == ([], [])
+
+
 def test_hostile_text_live_saved_and_reopened_runs_nothing(notebook, lab):
     evil = "<img src=x onerror=window.ran=1><script>window.ran=1</script> ![](http://evil.test/?q) [a](javascript:window.ran=1)"
     book = notebook(
@@ -149,16 +172,17 @@ def test_a_notebook_reopened_in_another_kernel_shows_every_card_and_the_panels_t
     book = notebook(ECHO, "%%llm\nhello **you**", "%llm_panel", "%llm_usage")
     for index in range(5):
         book.run(index)
-    expect(book.output(3).get_by_text("when this was saved")).to_be_hidden()
+    expect(book.output(3).get_by_text("As it was when this was saved")).to_be_hidden()
     saved = book.saved()
     book.close()
     saved.metadata.kernelspec = {"name": "not-here", "display_name": "none", "language": "python"}
     nbformat.write(saved, lab.root / "reopened.ipynb")
     again = notebook(name="reopened.ipynb")
     expect(again.output(2)).to_contain_text("hello you")
-    twin = again.output(3).get_by_text("when this was saved")  # below JupyterLab's own word about a widget without a kernel
-    expect(twin).to_be_visible()
-    expect(twin).to_contain_text("ParamPanel(model='echo')")
+    expect(again.output(3).get_by_text("As it was when this was saved")).to_be_visible()
+    expect(again.output(3).get_by_text("model not found")).to_be_hidden()
+    words = "Model parameters model echo As it was when this was saved; run the cell again for the live panel."
+    assert again.output(3).inner_text().split() == words.split()
     expect(again.output(4)).to_contain_text("Usage")
     assert again.strangers == []
 

@@ -205,6 +205,18 @@ def test_the_options_are_selected_when_their_field_is_focused(panel):
     assert panel.evaluate("() => getSelection().toString()") == "-m SmolLM2-135M-Instruct.Q4_1"
 
 
+def test_the_options_stand_there_whole_in_a_narrow_window_too(panel):
+    field = panel.get_by_role("textbox", name="in a cell")
+    panel.evaluate("() => host.fromKernel({flags: '-m a-model-with-a-long-name --temperature 0.2 -p presence_penalty=0.1 '.repeat(3)})")
+    whole = "e => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth"
+    assert field.evaluate(whole)
+    panel.set_viewport_size({"width": 420, "height": 900})
+    try:
+        panel.wait_for_function(f"() => ({whole})(document.querySelector('textarea'))")
+    finally:
+        panel.set_viewport_size({"width": 1280, "height": 1000})
+
+
 def test_only_the_status_is_a_live_region(panel):
     assert panel.locator("[aria-live], [role=status], [role=alert], [role=log], output").count() == 1
 
@@ -221,7 +233,7 @@ CONTRAST = """() => {
     return chain.reduce((under, c) => over(c, under), [255, 255, 255, 1]); };
   const worst = [];
   for (const e of document.querySelectorAll('.tlm, .tlm *')) {
-    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || e.matches('input:not([type=range]), select');
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || e.matches('input:not([type=range]), textarea, select');
     if (!own || e.closest('[hidden], option, style') || e.disabled) continue;
     const behind = back(e), ink = over(parse(getComputedStyle(e).color), behind);
     const [a, b] = [light(ink), light(behind)].sort((x, y) => y - x);

@@ -39,6 +39,40 @@ def test_the_meter_follows_what_is_typed_and_what_has_run(open_notebook):
     assert (book.errors, book.strangers) == ([], [])
 
 
+BUSY = "import threading; go = threading.Event(); from pathlib import Path\nwhile not Path('go').exists(): go.wait(.05)"
+WATCH = """() => {
+    window.said = [];
+    window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.anyMessage.connect((_, { msg, direction }) => {
+        if (direction === 'send' && msg.header.msg_type === 'comm_msg') window.said.push(msg.content.data.type);
+    });
+}"""
+KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+
+
+def test_a_kernel_that_runs_a_cell_is_not_asked_though_another_channel_says_that_it_is_idle(notebook):
+    book = notebook(SETUP, "%%llm\nabout {{ topic }}", BUSY, "queued = 1")
+    book.run(0)
+    book.run(1)
+    expect(meter(book, 2)).to_contain_text("asks echo")
+    before = parts(book, 2)
+    edit(book, 2)
+    book.page.evaluate(WATCH)
+    book.start(3)
+    book.start(4)
+    book.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
+    book.page.evaluate(f"() => {KERNEL}.requestListSubshell({{}}).done.then(() => null)")
+    book.page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
+    edit(book, 2)
+    type_on(book, " and the wind {{ to")
+    book.page.evaluate("() => new Promise(done => setTimeout(done, 600))")  # the page's own timers are shorter, and are due before
+    assert book.page.evaluate("() => window.said") == []
+    (book.server.root / "go").write_text("")
+    expect(meter(book, 2)).not_to_contain_text(next(iter(before)))
+    (book.server.root / "go").unlink()
+    assert "count" in book.page.evaluate("() => window.said")
+    assert book.counter(4) is not None
+
+
 def test_the_meter_is_back_after_a_reload_and_after_a_restart(notebook):
     book = notebook(SETUP, "%%llm\nabout {{ topic }}")
     expect(meter(book, 2)).to_have_count(0)
@@ -115,6 +149,20 @@ def test_the_meter_is_off_by_jupyterlabs_setting_and_the_look_stays(context, tmp
         book.run(1)
         expect(cell(book, 2).locator(".tlm-unknown")).to_have_text("topc")
         assert cell(book, 2).locator(".tlm-meter").count() == 0
+        book.close()
+
+
+def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(context, tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    with driver.serve(tmp_path / "root", state, settings={"tinyllm-magic:prompt-cell": {"languageId": True}}) as server:
+        server.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
+        book = driver.Notebook(context, server, "marks.ipynb", kernel=False)
+        assert [c.metadata.get("vscode") for c in book.saved().cells] == [{"languageId": "markdown"}, None, None]
+        edit(book, 0)
+        book.page.keyboard.press("Control+Home")
+        type_on(book, "y = 1\n")
+        assert [c.metadata.get("vscode") for c in book.saved().cells] == [None, None, None]
         book.close()
 
 

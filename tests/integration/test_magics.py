@@ -110,6 +110,25 @@ def test_fresh_asks_again_and_replaces_the_record(shell):
     assert shell.user_ns["c"].source == "recorded"
 
 
+@pytest.fixture
+def ask_again(shell):
+    """Has the shell run cells as the front end does when it is told to ask again."""
+    shell.get_parent = lambda: {"metadata": {"cellId": "a", "tinyllm_magic_ask_again": True}}
+    yield
+    del shell.get_parent
+
+
+def test_a_cell_that_the_front_end_has_asked_again_asks_whatever_it_says(shell, ask_again):
+    for options in ("", "--mode replay"):
+        assert run(shell, f"%%llm {options} -o r\nhello").error is None
+        assert shell.user_ns["r"].source == "live"
+
+
+def test_strict_replay_beats_what_the_front_end_asks(shell, ask_again, monkeypatch):
+    monkeypatch.setenv("TINYLLM_MODE", "replay")
+    assert isinstance(run(shell, "%%llm\nhello").error, errors.ReplayMiss)
+
+
 def test_mode_off_neither_reads_nor_writes(shell):
     run(shell, "%%llm --mode off\nHello")
     run(shell, "%%llm --mode off\nHello")

@@ -49,9 +49,20 @@ def test_loading_lets_the_front_end_ask_and_unloading_takes_that_back(shell):
     comm.ask({"content": {"data": {"id": 1, "type": "complete", "text": "%%llm\n{{ to"}}})
     shell.run_line_magic("unload_ext", "tinyllm_magic")
 
-    assert comm.sent == [{"id": 1, "fragment": "to", "items": [{"text": "topic", "about": "text, 4 characters"}]}]
+    assert comm.sent == [{"asks_nobody": False}, {"id": 1, "fragment": "to", "items": [{"text": "topic", "about": "text, 4 characters"}]}]
     assert manager.targets == {}
     assert (comm.closed, other.closed) == (True, False)
+
+
+def test_strict_replay_is_told_when_the_comm_opens(shell, monkeypatch):
+    shell.kernel = type("Kernel", (), {"comm_manager": CommManager()})()
+    front_end.listen(shell)
+    monkeypatch.setenv("TINYLLM_MODE", "replay")
+    comm = Comm("tinyllm_magic")
+
+    shell.kernel.comm_manager.targets["tinyllm_magic"](comm, {})
+
+    assert comm.sent == [{"asks_nobody": True}]
 
 
 def test_completions():

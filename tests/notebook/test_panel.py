@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from IPython.utils.capture import capture_output
 
 pytest.importorskip("anywidget")
 
@@ -325,3 +326,17 @@ def test_a_broken_file_is_told_in_the_panel_and_disturbs_no_cell(shell, panel, t
     assert shell.run_cell("1 + 1").success
     assert "TEMPERATURE" in panel.status
     assert "Error in callback" not in capsys.readouterr().out
+
+
+def test_a_page_without_widgets_shows_the_panel_once_in_words(shell):
+    session.choose(model="gpt-4o", temperature=0.2)
+
+    with capture_output() as captured:
+        shell.run_line_magic("llm_panel", "")
+
+    live, twin = (output.data for output in captured.outputs)
+    assert live["text/plain"] == ""
+    assert set(live) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+    assert "ParamPanel" not in twin["text/html"] + twin["text/plain"]
+    assert "<p>model gpt-4o · temperature 0.2</p>" in twin["text/html"]
+    assert twin["text/plain"].startswith("Model parameters: model gpt-4o · temperature 0.2.")

@@ -29,17 +29,22 @@ def shell() -> Any:
 
 @dataclass(frozen=True)
 class RunningCell:
-    """A cell as it is executed: its id, empty where the front end sends none, and what tells this execution from others."""
+    """A cell as it is executed: its id, empty where the front end sends none, and what tells this execution from others.
+
+    ``asks_again``: the front end was told to ask again, whatever the cell says and is recorded.
+    """
 
     id: str = ""
     execution: str = ""
+    asks_again: bool = False
 
 
 def running_cell() -> RunningCell:
     """The cell that the kernel runs, by the request that the front end sent for it."""
     request: dict[str, Any] = getattr(shell(), "get_parent", dict)() or {}
-    cell = (request.get("metadata") or {}).get("cellId") or ""
-    return RunningCell(str(cell), str((request.get("header") or {}).get("msg_id", ""))) if cell else RunningCell()
+    metadata = request.get("metadata") or {}
+    cell, execution = str(metadata.get("cellId") or ""), str((request.get("header") or {}).get("msg_id", ""))
+    return RunningCell(cell, execution, bool(metadata.get("tinyllm_magic_ask_again"))) if cell else RunningCell()
 
 
 _renamed: dict[Path, Path] = {}

@@ -243,7 +243,7 @@ def draw_article(card: Card, body: str, reasoning: str) -> str:
     if card.prompt:
         count = f" · {sum(card.prompt_tokens):,} tokens" if card.prompt_tokens else ""
         inner = draw_messages(card.prompt, card.prompt_tokens)
-        parts.append(f'<details class="{NO_MATH}"><summary>prompt{count}</summary>{inner}</details>')
+        parts.append(f'<details class="tlm-asked {NO_MATH}"><summary>prompt{count}</summary>{inner}</details>')
     return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
 
 
@@ -264,12 +264,15 @@ def draw_images(images: Sequence[tuple[str, str]]) -> str:
 
 
 def _draw_region(card: Card, body: str) -> str:
-    """The body; a long one scrolls, by keyboard too, and shows its end while it grows."""
+    """The body; a long one scrolls, by keyboard too, is shown whole where that is wanted, and shows its end while it grows."""
     if len(card.text) <= _LONG_TEXT and card.text.count("\n") <= _LONG_LINES:
         return f'<div class="tlm-body {NO_MATH}" dir="auto">{body}</div>'
     tail, inner = (" tlm-tail", f"<div>{body}</div>") if card.state == "streaming" else ("", body)
     keys = 'tabindex="0" role="region" aria-label="Long answer, scrolls" data-lm-suppress-shortcuts="true"'
-    return f'<div class="tlm-body tlm-long{tail} {NO_MATH}" dir="auto" {keys}>{inner}</div>'
+    lines = card.text.count("\n") + 1
+    words = f"show all {lines:,} lines" if lines > 1 else "show all"
+    rest = "" if tail else f'<details class="tlm-all {NO_MATH}"><summary>{words}</summary></details>'
+    return f'<div class="tlm-body tlm-long{tail} {NO_MATH}" dir="auto" {keys}>{inner}</div>{rest}'
 
 
 def _draw_footer(card: Card) -> str:
@@ -285,7 +288,7 @@ def draw_messages(messages: Sequence[Message], tokens: Sequence[int], about: str
     for i, (message, count) in enumerate(pair_with_tokens(messages, tokens)):
         cut = pieces[i] if i < len(pieces) else None
         cut = None if cut and mask("".join(cut)) != "".join(cut) else cut
-        text = f'<pre class="tlm-said">{escape(write_message(message))}</pre>'
+        text = f'<pre class="tlm-said" dir="auto">{escape(write_message(message))}</pre>'
         parts.append(f'<p class="tlm-role">{escape(write_heading(message, count, about))}</p>{text}{_draw_pieces(cut) if cut else ""}')
     return "".join(parts)
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from ..redaction import mask_data
 from ..text_format import printable
-from .bundle import Bundle, pack
-from .html_text import escape
+from .bundle import SKELETON, Bundle, load_style, pack
+from .html_text import NO_MATH, escape
 
 NAMESPACE = "tinyllm_magic"
+
+# Of a panel's live half and its saved twin below it the one is shown which works.
+_ONE_OF_TWO = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .tlm-twin):not(:has(.tlm-panel)),"
+    ".jp-OutputArea-child:has(.tlm-panel) + .jp-OutputArea-child:has(.tlm-twin){display:none}</style>"
+)
 
 
 def is_terminal(shell: Any) -> bool:
@@ -61,21 +67,30 @@ def build_metadata(what: str, facts: Mapping[str, Any] | None = None) -> dict[st
     return {NAMESPACE: {"version": 1, "about": what, **mask_data(facts or {})}} if what else {}
 
 
-def show_live(widget: Any, shell: Any) -> None:
-    """Show a live widget, or in a terminal its text twin.
+class LiveWidget(Protocol):
+    """A widget that can say in words what it shows."""
 
-    JupyterLab shows an error in place of a saved widget, so its twin stands below it in an output
-    of its own; the widget's style sheet hides that while the widget lives. A page without widgets
-    shows both as text, which must not say the same twice.
+    def describe(self) -> tuple[str, str]:
+        """A title, and a line of what it shows."""
+
+
+def show_live(widget: LiveWidget, shell: Any) -> None:
+    """Show a live widget, or in a terminal its twin in words.
+
+    JupyterLab shows an error in place of a saved widget, so its twin stands below it in an output of its own: a style sheet
+    shows that one of the two which works. The live one's text is empty: a page without widgets shows the twin alone.
     """
+    title, line = widget.describe()
     if is_terminal(shell):
-        write(f"{widget!r}\n")
+        write(f"{title}: {line}\n")
         return
     from IPython.display import display
 
-    twin = f"{widget!r}, when this was saved; run the cell again for the live panel"
-    show_widget(widget, "The panel's values:")
-    data = pack(f'<p class="tlm-twin">{escape(twin)}</p>', twin)
+    show_widget(widget, "")
+    note = "As it was when this was saved; run the cell again for the live panel."
+    said = f'<p class="tlm-title">{escape(title)}</p><p>{escape(line)}</p><p class="tlm-note">{note}</p>'
+    twin = f'<div class="tlm tlm-twin {NO_MATH}" style="{SKELETON}" dir="auto">{said}</div>'
+    data = pack(load_style() + _ONE_OF_TWO + twin, f"{title}: {line}. {note}")
     display(data, raw=True, metadata=build_metadata("session"))  # type: ignore[no-untyped-call]  # IPython's
 
 

@@ -18,7 +18,7 @@ import anywidget
 from ipywidgets import DOMWidget
 from traitlets import Dict, Float, Int, List, TraitError, Unicode, validate
 
-from .bundle import load_style
+from .bundle import format_value, load_style
 
 PARAMETERS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed")
 CHOICES = ("model", *PARAMETERS, "mode")
@@ -180,7 +180,16 @@ class ParamPanel(anywidget.AnyWidget, DOMWidget):  # type: ignore[misc]  # ipywi
             raise TraitError(f"{name} must be {bounds or 'a number'}, not {value}")
         return value
 
-    def __repr__(self) -> str:
-        """The panel in one line: what a saved notebook without a kernel shows."""
+    def describe(self) -> tuple[str, str]:
+        """The panel in words: what a saved notebook without a kernel, and a terminal, show."""
+        return "Model parameters", " · ".join(f"{name} {format_value(value)}" for name, value in self._shown.items())
+
+    @property
+    def _shown(self) -> dict[str, Any]:
+        """The model that answers, and what is set."""
         chosen = {"model": self.answers or self.model, **{name: getattr(self, name) for name in (*PARAMETERS, "mode")}}
-        return f"ParamPanel({', '.join(f'{n}={v!r}' for n, v in chosen.items() if v not in (None, ''))})"
+        return {name: value for name, value in chosen.items() if value not in (None, "")}
+
+    def __repr__(self) -> str:
+        """The panel in one line."""
+        return f"ParamPanel({', '.join(f'{n}={v!r}' for n, v in self._shown.items())})"

@@ -9,6 +9,7 @@ from typing import Any
 from ..clients.api import count_tokens
 from ..clients.chats import keep_turns_on_failure
 from ..clients.client import LocalClient
+from ..clients.environment import running_cell
 from ..clients.sessions import session
 from ..display import output, views
 from ..errors import OptionError, near, suggest
@@ -26,6 +27,8 @@ def ask_cell(shell: Any, line: str, cell: str) -> None:
     show_downloads(shell)
     scope = find_scope(shell)
     chosen = options.parse(line, cell=True, expand=partial(expand, scope))
+    if running_cell().asks_again:
+        chosen.mode = str(Mode.REFRESH)
     with keep_turns_on_failure():
         cells.ask(shell, chosen, cell, scope, cell=True)
 

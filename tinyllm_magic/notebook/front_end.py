@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from ..errors import TinyLLMError
 
 TARGET = "tinyllm_magic"
 
@@ -35,7 +38,12 @@ def _comm_manager(shell: Any) -> Any:
 
 
 def _answer_on(comm: Any, shell: Any) -> None:
+    """Answer on this comm from now on; at first say whether strict replay keeps every cell from asking."""
+    from ..settings import layers
+
     comm.on_msg(lambda message: comm.send(answer(message["content"]["data"], shell.user_ns)))
+    with suppress(TinyLLMError):  # of a file that cannot be read the cell that runs will tell
+        comm.send({"asks_nobody": layers.load().replay_forced})
 
 
 def answer(message: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:

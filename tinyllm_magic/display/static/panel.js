@@ -205,13 +205,20 @@ function render({ model, el }) {
     region.hidden = !asked;
   });
 
-  const flags = control("input", { type: "text", readOnly: true, id: `${prefix}-flags`, spellcheck: false });
+  const flags = control("textarea", { readOnly: true, id: `${prefix}-flags`, spellcheck: false, rows: 1 });
   const copy = control("button", { type: "button", textContent: "copy" }, "copy the options");
   const status = make("p", { className: "tlm-status" });
   status.setAttribute("role", "status");
   const caption = make("label", { htmlFor: flags.id, textContent: "in a cell" });
   root.append(make("div", { className: "tlm-row" }, caption, flags, copy));
-  on(["flags"], () => { flags.value = model.get("flags"); });
+  // As high as its text: the options stand there whole.
+  const fit = () => {
+    flags.style.height = "auto";
+    flags.style.height = `${flags.scrollHeight + flags.offsetHeight - flags.clientHeight}px`;
+  };
+  const sizes = new ResizeObserver(fit);
+  sizes.observe(root);
+  on(["flags"], () => { flags.value = model.get("flags"); fit(); });
   flags.addEventListener("focus", () => flags.select());
   copy.addEventListener("click", async () => {
     flags.focus();
@@ -235,7 +242,7 @@ function render({ model, el }) {
   on(["status"], () => { if (status.textContent !== model.get("status")) status.textContent = model.get("status"); });
 
   el.append(root);
-  return () => { offs.forEach((off) => off()); root.remove(); };
+  return () => { offs.forEach((off) => off()); sizes.disconnect(); root.remove(); };
 }
 
 export default { render };

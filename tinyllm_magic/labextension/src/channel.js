@@ -1,22 +1,27 @@
 /** The comm between a notebook and its kernel. It opens once the extension is loaded there, and a busy kernel is never asked. */
 import { Signal } from '@lumino/signaling';
+import { Workload } from './workload.js';
 
 const TARGET = 'tinyllm_magic';
 const PATIENCE = 5000; // milliseconds that a reply is waited for
+const OVER = ['restarting', 'autorestarting', 'dead', 'terminating'];
 
 export class Channel {
   constructor(sessionContext) {
     this.connected = new Signal(this);
-    this.rested = new Signal(this);
+    this.changed = new Signal(this);
     this.sessionContext = sessionContext;
     this.comm = null;
+    this.asksNobody = false;
     this.waiting = new Map();
     this.count = 0;
-    this.busyWith = null;
-    sessionContext.kernelChanged.connect(() => this.forget());
-    sessionContext.iopubMessage.connect((_, message) => this.onMessage(message));
-    sessionContext.statusChanged.connect((_, status) => this.onStatus(status));
-    void sessionContext.ready.then(() => this.reconnect());
+    this.workload = new Workload(content => this.comm !== null && content.comm_id === this.comm.commId);
+    sessionContext.kernelChanged.connect(() => this.follow());
+    sessionContext.statusChanged.connect((_, status) => OVER.includes(status) && this.forget());
+    void sessionContext.ready.then(() => {
+      this.follow();
+      void this.reconnect();
+    });
   }
 
   get kernel() {
@@ -27,29 +32,37 @@ export class Channel {
     return this.comm !== null && !this.comm.isDisposed;
   }
 
-  /** Whether a message would be answered at once: the kernel rests, or is at work on a message such as ours. */
+  /** Whether a message would be answered at once: nothing but messages such as ours keeps the kernel busy. */
   get isReady() {
-    return this.isOpen && (this.kernel?.status === 'idle' || this.busyWith === 'comm_msg');
+    return this.isOpen && this.workload.isEmpty;
   }
 
-  onMessage({ header, parent_header, content }) {
-    if (header.msg_type === 'status') {
-      this.busyWith = content.execution_state === 'busy' ? parent_header.msg_type : null;
-    }
+  /** Emits each time the kernel has done all that it was asked. */
+  get rested() {
+    return this.workload.emptied;
   }
 
-  onStatus(status) {
-    if (['restarting', 'autorestarting', 'dead', 'terminating'].includes(status)) {
+  /** Resolves when the kernel has done all that it was asked, and what widgets have held back until then. */
+  async rest() {
+    do {
+      await this.workload.whenEmpty();
+      await new Promise(resolve => setTimeout(resolve));
+    } while (!this.workload.isEmpty);
+  }
+
+  follow() {
+    if (this.workload.kernel !== this.kernel) {
       this.forget();
-    } else if (status === 'idle') {
-      this.rested.emit();
+      this.workload.follow(this.kernel);
     }
   }
 
   forget() {
     this.comm = null;
+    this.workload.clear();
     this.waiting.forEach(resolve => resolve(null));
     this.waiting.clear();
+    this.changed.emit();
   }
 
   /** Connect where a page before this one was connected to the same kernel. */
@@ -70,12 +83,18 @@ export class Channel {
     comm.onClose = () => this.comm === comm && this.forget();
     this.comm = comm;
     comm.open({}).done.then(
-      () => this.comm === comm && this.isOpen && this.connected.emit(),
+      () => this.comm === comm && this.isOpen && this.onConnected(),
       () => this.comm === comm && this.forget()
     );
   }
 
+  onConnected() {
+    this.connected.emit();
+    this.changed.emit();
+  }
+
   onReply(reply) {
+    this.asksNobody = reply.asks_nobody ?? this.asksNobody; // it is said when the comm opens
     this.waiting.get(reply.id)?.(reply);
     this.waiting.delete(reply.id);
   }

@@ -12,7 +12,7 @@ import { openTemplate } from './templates.js';
 const ID = 'tinyllm-magic:prompt-cell';
 
 function activate(app, editorExtensions, tracker, completers, settings) {
-  const options = { meter: true };
+  const options = { meter: true, languageId: false };
   const notebooks = new Notebooks(tracker, app.serviceManager.contents, options);
   const openFile = name => openTemplate(app, tracker.currentWidget?.context.path, name);
   const makePromptCell = makePromptCells({
@@ -34,6 +34,7 @@ function activate(app, editorExtensions, tracker, completers, settings) {
 function followSettings(loaded, options, changed) {
   const read = () => {
     options.meter = loaded.get('meter').composite !== false;
+    options.languageId = loaded.get('languageId').composite === true;
     changed();
   };
   loaded.changed.connect(read);

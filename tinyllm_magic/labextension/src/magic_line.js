@@ -1,4 +1,5 @@
 /** The line `%%llm [options]` that makes a cell a prompt, and its words. */
+import { Text } from '@codemirror/state';
 
 const MAGIC = /^\s*%%llm(?!\S)/;
 const WORD = /"(?:\\.|[^"\\])*"|'[^']*'|\{\{.*?\}\}|[^\s"']|["']/g;
@@ -12,6 +13,11 @@ export function findMagicLine(doc) {
     }
   }
   return null;
+}
+
+/** Whether a cell is a prompt. */
+export function isPromptCell(cell) {
+  return cell?.model?.type === 'code' && findMagicLine(Text.of(cell.model.sharedModel.getSource().split('\n'))) !== null;
 }
 
 /** The words of a line as `{from, to, text}`; quotes and `{{ }}` hold a word together. */

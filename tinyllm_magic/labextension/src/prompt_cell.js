@@ -2,6 +2,7 @@
 import { Compartment, EditorState, Prec, Text } from '@codemirror/state';
 import { EditorView } from '@codemirror/view';
 import { completeWhileTyping } from './completer.js';
+import { direction } from './direction.js';
 import { fileLinks } from './files.js';
 import { marks } from './keys.js';
 import { prompt } from './language.js';
@@ -16,7 +17,7 @@ import { unknownNames } from './unknown_names.js';
 
 /** What every prompt has; `openFile(name)` opens a template file, `complete()` shows completions. */
 function makeFeatures({ openFile, complete }) {
-  const reads = [prompt, optionColours, roleBlocks, fileLinks(openFile), reading, unknownNames, meter];
+  const reads = [prompt, optionColours, roleBlocks, fileLinks(openFile), reading, unknownNames, meter, direction];
   return Prec.highest([...reads, typing, completeWhileTyping(complete), marks, EditorView.lineWrapping, theme]);
 }
 

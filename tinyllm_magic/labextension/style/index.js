@@ -1,1 +1,3 @@
 import './completions.css';
+import './outputs.css';
+import './prompt.css';
