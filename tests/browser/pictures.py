@@ -17,11 +17,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from browser import driver, prompts  # also run as a script
 
+PROMPT = """%%llm --temperature 0 -o answer
+{% system %}
+You are a **patient** teacher. Don't use jargon.
+{% endsystem %}
+Answer in one sentence: why is the sky of {{ rows[0].planet }} blue?"""
 CELLS = [
     "%load_ext tinyllm_magic",
     'rows = [{"planet": "Earth", "moons": 1}, {"planet": "Mars", "moons": 2}, {"planet": "Jupiter", "moons": 95}]',
-    "%%llm --temperature 0 -o answer\n{% system %}\nYou are a **patient** teacher. Don't use jargon.\n{% endsystem %}\n"
-    "Answer in one sentence: why is the sky of {{ rows[0].planet }} blue?",
+    PROMPT,
     "%%llm -m tiny --max-tokens 60\n{% system %}Be brief.{% endsystem %}\nWhich planet has the most moons?",
     "%llm_panel",
     "%%llm --dry-run\n{% system %}Be brief.{% endsystem %}\nWhich planet has the most moons?\n\n{{ rows | table }}",
