@@ -14,6 +14,7 @@ from .intervals import Estimate, estimate_rows
 from .labels import Normaliser, spell_label, write_label
 from .wording import count_rows, write_range, write_value
 
+F1 = "macro F1"
 METRICS = ("accuracy", "exact", "f1")
 _FEWEST_PER_CLASS = 2  # rows; labels that hardly come up twice are texts, no classes
 
@@ -182,7 +183,7 @@ def _score_labels(
     are_classes = metric == "f1" or (metric == "accuracy" and len(kept) >= _FEWEST_PER_CLASS * len(names) > _FEWEST_PER_CLASS)
     classes, macro = score_classes(expected, answered, names, with_f1=metric == "f1") if are_classes else ((), None)
     return Score(
-        {"f1": "macro F1", "exact": "exact match"}.get(metric, metric),
+        {"f1": F1, "exact": "exact match"}.get(metric, metric),
         macro or estimate_rows(values),
         rows,
         label,

@@ -15,9 +15,9 @@ from ..display.html_text import NO_MATH, escape
 from ..display.output import measure_width
 from ..errors import NotAsked, TinyLLMError
 from ..evaluation.agreement import AGREEMENT, Agreement
-from ..evaluation.comparisons import Verdict
+from ..evaluation.comparisons import MCNEMAR, Verdict
 from ..evaluation.intervals import Estimate
-from ..evaluation.scores import Score
+from ..evaluation.scores import F1, Score
 from ..evaluation.wording import write_range, write_value
 from ..redaction import mask_data
 from ..text_format import format_money, shorten
@@ -183,13 +183,13 @@ def _join(label: str, parts: Sequence[Part]) -> Bundle:
     return pack(load_style() + page, text)
 
 
-# ---- what is compared of them
+# ---- what is compared of them: not what resampling says, whose numbers may change with a version of its library
 
 
 def score_facts(score: Score) -> dict[str, Any]:
     """A score for its output's metadata."""
     facts = {"name": score.metric, "label": score.label, "n": score.n, "unanswered": score.unanswered, "unlabelled": score.unlabelled}
-    return {**facts, **_estimate_facts(score.estimate)}
+    return {**facts, **_estimate_facts(score.estimate, is_resampled=score.metric == F1)}
 
 
 def verdict_facts(verdict: Verdict) -> list[dict[str, Any]]:
@@ -198,8 +198,7 @@ def verdict_facts(verdict: Verdict) -> list[dict[str, Any]]:
         {
             "name": f"{c.better} against {c.worse}",
             "n": c.n,
-            "p": _round(c.p),
-            "corrected": _round(c.corrected),
+            **({"p": _round(c.p), "corrected": _round(c.corrected)} if c.test == MCNEMAR else {}),
             **_estimate_facts(Estimate(c.difference, c.low, c.high, c.n)),
         }
         for c in verdict.comparisons
@@ -209,11 +208,12 @@ def verdict_facts(verdict: Verdict) -> list[dict[str, Any]]:
 
 def agreement_facts(agreement: Agreement) -> list[dict[str, Any]]:
     """The measures of an agreement."""
-    return [{"name": m.name, **({} if m.estimate is None else _estimate_facts(m.estimate))} for m in agreement.measures]
+    return [{"name": m.name, **({} if m.estimate is None else _estimate_facts(m.estimate, is_resampled=True))} for m in agreement.measures]
 
 
-def _estimate_facts(estimate: Estimate) -> dict[str, Any]:
-    return {"value": _round(estimate.value), "low": _round(estimate.low), "high": _round(estimate.high)}
+def _estimate_facts(estimate: Estimate, *, is_resampled: bool = False) -> dict[str, Any]:
+    bounds = {} if is_resampled else {"low": _round(estimate.low), "high": _round(estimate.high)}
+    return {"value": _round(estimate.value), "n": estimate.n, **bounds}
 
 
 def _round(value: float | None) -> float | None:
