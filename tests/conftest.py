@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import hypothesis
 import pytest
+
+# how fast a machine makes examples, and runs them, says nothing of what is tested
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 ROOT = Path(__file__).parent.parent
 _connect = socket.socket.connect

@@ -24,7 +24,7 @@ from tinyllm_magic.responses import Answer, ToolCall
 
 
 @given(st.lists(records.filter(lambda r: r.key), max_size=4, unique_by=lambda r: r.key))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_records_survive_a_store_and_its_tidying(tmp_path_factory, some):
     store = Store(tmp_path_factory.mktemp("any") / "s.jsonl")
     assert all(store.append(r) for r in some)
