@@ -26,7 +26,7 @@ _URLS = {"href", "src", "srcset", "action", "formaction", "background", "poster"
 _THUMBNAIL = re.compile(r"data:image/(png|jpeg);base64,[A-Za-z0-9+/]{1,8150}=*")  # stands in the page itself
 _OUR_STYLES = re.compile(
     r"border-left:3px solid;padding:\.5em \.9em;margin:\.3em 0|text-align:(left|right|center)"
-    r"|min-width:18em|display:grid;grid-template-columns:[\w(),.%-]+;gap:\.6em;align-items:start"
+    r"|min-width:18em|display:grid;grid-template-columns:[\w(),.%*/ -]+;gap:0\.6em;align-items:start"
 )
 
 

@@ -233,13 +233,15 @@ def _is_written_plainly(value: Any) -> bool:
 
 
 def begins_key(beginning: str, key: str) -> bool:
-    """Whether a key begins with these digits, written with or without its version; no digits begin none.
+    """Whether a key begins with these digits, written with or without its version, and as lists cut it; no digits begin none.
 
     >>> begins_key("3f", "k1:3fa0"), begins_key("k1:3f", "k1:3fa0"), begins_key("k1:", "k1:3fa0")
     (True, True, False)
+    >>> begins_key("k1:3f…", "k1:3fa0")
+    True
     """
     version = f"{KEY_VERSION}:"
-    digits = beginning.removeprefix(version)
+    digits = beginning.removesuffix("…").removeprefix(version)
     return bool(digits) and key.removeprefix(version).startswith(digits)
 
 

@@ -1,4 +1,4 @@
-"""How amounts of money, progress, long texts and a stranger's characters are written, everywhere alike."""
+"""How amounts of money, samples, progress, long texts and a stranger's characters are written, everywhere alike."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ def format_money(dollars: float | None, about: str = "", unpriced: int = 0) -> s
     if unpriced:
         parts.append(f"{unpriced:,} of unknown price")
     return " + ".join(parts)
+
+
+def name_sample(number: int) -> str:
+    """A draw of an answer as it is shown: counted from 1, where the parameter ``sample`` counts from 0.
+
+    >>> name_sample(0)
+    'sample 1'
+    """
+    return f"sample {number + 1}"
 
 
 def format_progress(message: str, done: int, total: int) -> str:

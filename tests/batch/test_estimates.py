@@ -59,7 +59,7 @@ def test_an_outlook_of_many_rows_reads_the_first_and_leaves_all():
 
     assert (ahead.rows, ahead.live, ahead.tokens, ahead.recorded, ahead.is_exact) == (5000, 5000, 50_000, 0, False)
     assert ahead.cost > 0
-    assert batch_cells.describe_outlook(ahead).startswith("5,000 rows · ≈ 5,000 to be asked · ≈ 50,000 prompt tokens · ≈ at most $")
+    assert batch_cells.describe_outlook(ahead).startswith("5,000 rows · ≈ 5,000 to be asked · ≈ 50,000 prompt tokens · at most $")
     assert read == list(range(5000))
 
 

@@ -6,7 +6,7 @@ from htmlaudit import ATTACKS
 
 from tinyllm_magic.display import cards, dry_run, tables
 from tinyllm_magic.display.cards import Card
-from tinyllm_magic.display.tables import HistoryItem
+from tinyllm_magic.display.history import HistoryItem, bundle_history
 from tinyllm_magic.messages import Message
 from tinyllm_magic.responses import ToolCall, Usage
 
@@ -33,7 +33,7 @@ def test_no_hostile_text_runs_or_loads_anything(page):
     for attack in ATTACKS:
         shown = [drawn(c) for c in hostile(attack)]
         shown += [
-            tables.bundle_history([HistoryItem(attack, attack, Card(attack, model=attack))], title=attack)["text/html"],
+            bundle_history([HistoryItem(attack, attack, Card(attack, model=attack))], title=attack)["text/html"],
             tables.bundle_table(attack, [attack], [[attack]], caption=attack)["text/html"],
             dry_run.bundle_dry_run([Message("user", attack)], [3], window=9, model=attack, pieces=[[attack]])["text/html"],
             tables.bundle_grid(hostile(attack), title=attack)["text/html"],

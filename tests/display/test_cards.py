@@ -9,7 +9,7 @@ from tinyllm_magic import errors
 from tinyllm_magic.display import bundle as bundles
 from tinyllm_magic.display import cards, dry_run, tables
 from tinyllm_magic.display.cards import Card, bundle_card, write_card
-from tinyllm_magic.display.tables import HistoryItem
+from tinyllm_magic.display.history import HistoryItem, bundle_history
 from tinyllm_magic.messages import Message, Request
 from tinyllm_magic.responses import Answer, Record, Response, ToolCall, Usage
 from tinyllm_magic.text_format import format_money
@@ -63,7 +63,7 @@ def test_no_field_of_a_card_lets_an_attack_run_or_load(attack):
 def test_no_table_preview_or_history_lets_an_attack_run_or_load(attack):
     shown = [
         tables.bundle_table(attack, [attack], [[attack]], caption=attack),
-        tables.bundle_history([HistoryItem(attack, attack, Card(attack, model=attack))], title=attack),
+        bundle_history([HistoryItem(attack, attack, Card(attack, model=attack))], title=attack),
         dry_run.bundle_dry_run(
             [Message("user", attack)], [3], window=10, model=attack, params={attack: attack}, key=attack, pieces=[[attack] * 2],
             notes=[attack],
@@ -145,6 +145,14 @@ def test_an_error_card_says_what_happened_what_to_do_and_which_request():
     assert "tlm-error" in bundle_card(card)["text/html"]
 
 
+def test_the_card_of_an_error_that_is_told_elsewhere_does_not_say_its_words_again():
+    error = errors.RateLimitError("too many requests", request_id="req_1")
+    card = Card.failed(error, errors.RateLimitError("too many requests\nof the same kind"), model="m", text="half an answer")
+    assert write_card(card) == "half an answer\n-- m · error"
+    assert "too many requests" not in page(card).text
+    assert "too many requests" in page(Card.failed(error, errors.ServerError("another"), model="m")).text
+
+
 def test_only_the_first_line_of_an_error_is_its_headline():
     html = bundle_card(Card.failed(errors.ReplayMiss("no recorded answer\n  model: 'a' → 'b'"), model="m"))["text/html"]
     assert "<strong>ReplayMiss: no recorded answer</strong>" in html
@@ -210,23 +218,48 @@ def test_the_plain_twin_has_no_control_characters():
 def test_a_preview_shows_messages_tokens_window_cost_and_key():
     data = dry_run.bundle_dry_run(
         [Message("system", "Be brief"), Message("user", "Why?")], [3, 5], total=12, window=100, max_tokens=95, cost=0.001, model="m",
-        params={"temperature": 0}, key="k1:abc", recorded=False, pieces=[None, ["Wh", "y?"]], notes=["a note"],
+        params={"temperature": 0}, key=f"k1:{'abc' * 20}", recorded=False, pieces=[None, ["Wh", "y?"]], notes=["a note"],
+        likely=(0.0003, 40), warning="M_API_KEY is missing: the call would fail",
     )  # fmt: skip
     text = Page(data["text/html"]).text
     for said in (
         "system · 3 tokens",
-        "12 of 100 tokens",
-        "12.0%",
-        "88 left",
-        "max_tokens 95 does not fit",
-        "≈ $0.0010",
-        "k1:abc",
+        "12 tokens = 3 system + 5 user + 4 for marks of the chat format",
+        "12 of 100 tokens of the context window (12%); 88 left for the answer, less than max_tokens 95",
+        "cost: about $0.0003 with an answer of 40 tokens, at most $0.0010",
+        "M_API_KEY is missing: the call would fail",
+        "key k1:abcabcabcabc",
         "not recorded",
     ):
         assert said in text
         assert said in data["text/plain"]
     assert "cut into 2 tokensWh┆y?" in text
-    assert Page(data["text/html"]).all("meter") == [{"min": "0", "max": "100", "value": "12"}]
+    assert Page(data["text/html"]).all("meter") == [{"min": "0", "max": "100", "low": "80", "high": "99", "optimum": "0", "value": "12"}]
+    assert "abc" * 20 in text
+    assert "abc" * 20 not in data["text/plain"]
+
+
+@pytest.mark.parametrize(
+    ("total", "max_tokens", "said", "level"),
+    [
+        (12, None, "12 of 100 tokens of the context window (12%); 88 left for the answer", ""),
+        (12, 50, "12 of 100 tokens of the context window (12%); the answer may take 50 (max_tokens), 38 stay free", ""),
+        (12, 95, "less than max_tokens 95", "warning"),
+        (85, 5, "(85%), nearly full", "warning"),
+        (100, None, "too long: 100 tokens", "error"),
+        (140, None, "too long: 140 tokens, and the context window holds 100 together with the answer", "error"),
+    ],
+)
+def test_an_over_full_window_is_said_in_words_and_coloured(total, max_tokens, said, level):
+    data = dry_run.bundle_dry_run([Message("user", "x")], [total], window=100, max_tokens=max_tokens)
+    shown = Page(data["text/html"])
+    assert said in shown.text
+    assert said in data["text/plain"]
+    assert [p["class"] for p in shown.all("p") if "tlm-alert" in (p.get("class") or "")] == (
+        [f"tlm-alert tlm-alert-{level}"] if level else []
+    )
+    (meter,) = shown.all("meter")
+    assert (int(meter["value"]) > int(meter["high"])) is (total > 100 or (level == "error"))
 
 
 def test_history_is_folded_and_newest_first():
@@ -234,12 +267,12 @@ def test_history_is_folded_and_newest_first():
         HistoryItem("10:00", "first\nquestion", Card("one", model="m")),
         HistoryItem("10:05", "second", Card("two", source="recorded")),
     ]
-    data = tables.bundle_history(entries)
+    data = bundle_history(entries)
     page_ = Page(data["text/html"])
-    assert page_.text.index("#2 · 10:05") < page_.text.index("two") < page_.text.index("#1 · 10:00 · m · live · first question")
+    assert page_.text.index("#2 · 10:05") < page_.text.index("two") < page_.text.index("#1 · 10:00 · m · live · first question → one")
     assert data["text/html"].count("<style>") == 1
     assert data["text/plain"].splitlines()[1].startswith("#2 · 10:05")
-    assert "No calls yet" in tables.bundle_history([])["text/plain"]
+    assert "No calls yet" in bundle_history([])["text/plain"]
 
 
 # --- contrast: what the style sheet makes of three pairs of colours ---------------------------------
@@ -314,7 +347,8 @@ def test_the_fallback_pair_of_the_sheet_is_the_one_that_is_tested():
 
 
 def test_state_colours_stand_on_borders_only():
-    for rule in re.findall(r"[^{};]*:[^;{}]*var\(--tlm-(?:ok|warn|err)\)", bundles.load_style()):
+    sheet = re.sub(r"[^{}]*meter::[^{}]*\{[^{}]*\}", "", bundles.load_style())  # a meter's bar holds no text
+    for rule in re.findall(r"[^{};]*:[^;{}]*var\(--tlm-(?:ok|warn|err)\)", sheet):
         assert rule.strip().startswith(("border-left-color", "border-color"))
 
 

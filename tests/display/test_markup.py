@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from htmlaudit import ATTACKS, Page
 
@@ -211,3 +213,52 @@ def test_a_table_fits_the_width_of_a_terminal_and_loses_nothing(width):
 
 def test_a_narrow_table_is_the_same_at_any_width():
     assert html_tables.write_table(["a", "b"], [[1, 2]], 20) == html_tables.write_table(["a", "b"], [[1, 2]])
+
+
+def test_json_is_coloured_and_wraps_and_prose_that_was_to_be_json_is_plain_text():
+    drawn = markup.render('```json\n{"a": [1]}\n```', "json")
+    assert drawn.startswith('<pre class="tlm-wrap"><code>')
+    assert Page(drawn).text.strip() == '{\n  "a": [\n    1\n  ]\n}'
+    assert "tlm-nt" in drawn
+    assert markup.render("Prose with 12 and true words", "json") == '<pre class="tlm-text">Prose with 12 and true words</pre>'
+
+
+@pytest.mark.parametrize("before", ["", "Here it is:\n", "Here it is:\n\n"])
+def test_json_in_markdown_keeps_its_indentation(before):
+    code = '{\n  "a": [\n    1,\n    {"b": "}"}\n  ]\n}'
+    drawn = markup.render(f"{before}{code}\n\nAnd *more*.")
+    assert code in Page(drawn).text
+    assert "<em>more</em>" in drawn
+
+
+@pytest.mark.parametrize("text", ["[1] a reference", "[1]\n", "{ not\njson }", "[a link](https://example.org)", "- {\n  1"])
+def test_what_is_no_json_of_several_lines_stays_markdown(text):
+    assert "<pre" not in markup.render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "formulas"),
+    [
+        ("Let $x_1$ be", ["$x_1$"]),
+        (r"$\alpha$, $f(x)$ and $E = mc^2$!", [r"$\alpha$", "$f(x)$", "$E = mc^2$"]),
+        ("the $n$th of $1/2$", ["$n$", "$1/2$"]),
+        ("$5 or $10", []),
+        ("US$5, 6$, $7-$8, $20,000 and $30,000", []),
+        ("$HOME/$USER, $i-$j, $PATH_A:$PATH_B", []),
+        ("`$x_1$`", []),
+        (r"\$x_1$", []),
+        ("$x\ny$", []),
+    ],
+)
+def test_dollars_hold_formulas_and_money_stays_text(text, formulas):
+    drawn = markup.render(text)
+    assert re.findall(r'mathjax_process">([^<]*)<', drawn) == formulas
+    assert markup.has_math(drawn) is bool(formulas)
+
+
+def test_tasks_of_a_list_are_marked_as_open_or_done_and_nothing_else_is():
+    drawn = markup.render("- [x] *done*\n- [ ] open\n- [link](https://a.b)\n- [y] no\n\n[x] no item")
+    assert Page(drawn).text.split("\n")[1:5] == ["☑ done", "☐ open", "link", "[y] no"]
+    assert [s["aria-label"] for s in Page(drawn).all("span")] == ["done", "open"]
+    assert drawn.count('<li class="tlm-task">') == 2
+    assert "<input" not in drawn

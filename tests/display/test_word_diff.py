@@ -17,7 +17,7 @@ def test_new_words_are_inserted_and_gone_words_deleted():
 
 
 def test_answers_are_called_what_the_reader_knows_them_by():
-    assert "sample 1 against sample 0" in Page(draw_diff(["a", "b"], ["sample 0", "sample 1"])).text
+    assert "sample 2 against sample 1" in Page(draw_diff(["a b", "a c"], ["sample 1", "sample 2"])).text
 
 
 def test_equal_answers_are_said_to_be_equal():
@@ -46,9 +46,14 @@ def test_plain_text_says_the_same_with_signs():
     assert told.splitlines() == ["what differs: 1 of 2 from one", "the same as one: three", "two: a red [-fox-][+dog+]"]
 
 
-def test_short_differences_stand_open_and_long_ones_are_folded():
-    assert "open" in Page(draw_diff(["a red fox", "a red dog"])).all("details")[0]
-    assert "open" not in Page(draw_diff(["word " * 300, "other " * 300])).all("details")[0]
+def test_differences_are_folded():
+    assert [d.get("open") for d in Page(draw_diff(["a red fox", "a red dog"])).all("details")] == [None]
+
+
+def test_answers_with_little_in_common_are_told_apart_in_words_only():
+    texts = ["The sky is blue tonight", "Colours of autumn leaves fall", "A third thing"]
+    assert Page(draw_diff(texts)).text == "2 of 2 answers differ from (1), with little in common"
+    assert write_diff(texts) == "2 of 2 answers differ from (1), with little in common"
 
 
 def test_answers_beside_a_failed_one_are_still_compared():

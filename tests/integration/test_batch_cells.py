@@ -89,7 +89,10 @@ def test_a_comparison_shows_cards_differences_and_costs(run, shell):
     html, text = (done.outputs[-1].data[m] for m in ("text/html", "text/plain"))
     assert html.count("<article") == 4
     assert "all 4 answers are the same" in text
-    assert "(4)  b      1            2 / 2" in text
+    assert "(4) b · temperature 1\nSay tea\n-- 2 in / 2 out tokens · " in text
+    assert text.endswith("-- 4 answers · 8 in / 8 out tokens")
+    assert "grid-template-columns" in html
+    assert "<summary>cost and time" in html
     assert shell.user_ns["both"].columns[:2] == ("model", "temperature")
     assert len(done.outputs[-1].metadata["tinyllm_magic"]["answers"]) == 4
 
@@ -109,6 +112,7 @@ def test_a_grid_with_samples_has_a_card_for_each_draw(run, shell):
     run("%%llm --grid temperature=1 -n 2 -o both\nSay tea")
 
     assert shell.user_ns["both"]["sample"] == [0, 1]
+    assert "(2) temperature 1 · sample 2" in shell.display_formatter.format(shell.user_ns["both"])[0]["text/plain"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +173,7 @@ def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, puts, mon
 
     text, html, asked = puts[0]
     assert asked == 10
-    assert "40 rows · 25% recorded · 30 to be asked · ≈ 300 prompt tokens · ≈ at most $0.0002" in text
+    assert "40 rows · 25% recorded · 30 to be asked · ≈ 300 prompt tokens · at most $0.0002" in text
     assert "30 to be asked" in html
     assert "30 to be asked" in puts[1][0]  # beside the progress, as long as there is any
     assert "to be asked" not in puts[-1][0]
@@ -227,6 +231,8 @@ def test_a_cell_whose_rows_all_fail_fails_and_still_hands_over_its_table(run, sh
 
     assert isinstance(done.result.error_in_exec, errors.ReplayMiss)
     assert "all 3 rows failed" in str(done.result.error_in_exec)
+    assert "ReplayMiss" not in done.outputs[-1].data["text/plain"]
+    assert "ReplayMiss" in shell.display_formatter.format(shell.user_ns["t"])[0]["text/plain"]
     assert len(shell.user_ns["t"].failed) == 3
 
 
@@ -234,6 +240,16 @@ def test_a_grid_whose_combinations_all_fail_fails(run):
     done = run("%%llm --grid temperature=0,1 --mode replay\nSay tea")
 
     assert "all 2 combinations failed" in str(done.result.error_in_exec)
+    assert "ReplayMiss" not in done.outputs[-1].data["text/plain"]
+
+
+def test_a_combination_that_fails_beside_others_tells_why_on_its_card_alone(run, start):
+    start("tea", {"status": 401, "body": {"error": {"message": "bad key"}}})
+    line = "get_ipython().run_cell_magic('llm', '--grid seed=1,2 --workers 1', 'x')"
+    done = run(f"import os; os.environ['TINYLLM_API_TYPE'] = 'openai'\n{line}")
+
+    assert done.result.error_in_exec is None
+    assert done.outputs[-1].data["text/plain"].count("bad key") == 1
 
 
 def test_rows_that_break_off_keep_what_is_done_in_the_cells_variable(run, shell):

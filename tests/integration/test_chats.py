@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_whole_conversation_and_leaves_it_as_it_is(start, no
 def test_samples_say_which_of_them_goes_on(start, notebook):
     server = start("red", "blue", "ok")
     shown = notebook("a", "%%llm -c -n 2\nA colour?")
-    assert shown.count("note: the conversation goes on with sample 0") == 2
+    assert shown.count("note: the conversation goes on with sample 1") == 2
     notebook("b", "%%llm -c\nAnother?")
     assert texts(server) == ["A colour?", "red", "Another?"]
 

@@ -375,8 +375,29 @@ def test_a_failed_call_fails_the_cell_with_the_providers_words(shell, server):
     ran = run(shell, "%%llm -m m\nHello")
 
     assert isinstance(ran.error, errors.AuthError)
-    assert "bad key" in ran.stdout
-    assert "error" in ran.text
+    assert ran.stdout.count("bad key") == 1
+    assert ran.text == "-- m · error"
+    assert "bad key" not in ran.last["text/html"]
+
+
+def test_a_strict_replay_that_finds_nothing_shows_its_error_alone(shell):
+    ran = run(shell, "%%llm --mode replay\nHello")
+
+    assert isinstance(ran.error, errors.ReplayMiss)
+    assert ran.stdout.count("no recorded answer") == 1
+    assert ran.outputs == []
+
+
+def test_samples_that_fail_alike_tell_it_once_and_another_failure_on_its_card(shell, server):
+    session.choose(max_attempts=1)
+    server.add("one", {"status": 500, "body": "broken"}, {"status": 500, "body": "broken"}, {"status": 503, "body": "asleep"})
+    ran = run(shell, "%%llm -m m -n 4\nHello")
+
+    assert "samples 2, 3 and 4 of 4 failed" in ran.stdout
+    assert ran.stdout.count("broken") == 1
+    assert "broken" not in ran.text
+    assert ran.text.count("asleep") == 1
+    assert ran.text.count("· error") == 3
 
 
 def test_an_error_after_some_text_keeps_the_text_on_screen(shell, server):
@@ -464,6 +485,24 @@ def test_history_finds_a_call_again(shell):
     assert "Goodbye" not in run(shell, "%llm_history -g hello").text
     assert run(shell, "%llm_history -n 1").text.count("#") == 1
     assert "No call of this session holds 'zebra'" in run(shell, "%llm_history -g zebra").text
+
+
+def test_a_map_is_one_line_of_the_history_and_the_first_words_of_an_answer_are_seen(shell):
+    run(shell, "%%llm\nHello one")
+    run(shell, "%%llm --map \"[{'w': w} for w in 'abc']\"\nSay {{ w }}")
+    lines = run(shell, "%llm_history").text.splitlines()
+    assert [line.split(" · ")[0] for line in lines[1:]] == ["#2", "#1"]
+    assert " · echo · 3 calls: 3 live · Say " in lines[1]
+    assert lines[2].endswith(" · echo · live · Hello one → Hello one")
+    assert run(shell, "%llm_history -g say c").text.count("#") == 1
+    assert run(shell, "%llm_history").last["text/html"].count("<td>Say b</td>") == 2
+
+
+def test_a_key_is_found_as_lists_cut_it(shell):
+    run(shell, "%%llm\nHello")
+    key = run(shell, "%llm_cache list").text.splitlines()[3].split()[0]
+    assert key.endswith("…")
+    assert "Hello" in run(shell, f"%llm_cache show {key}").text
 
 
 def test_usage_tells_live_from_recorded(shell):

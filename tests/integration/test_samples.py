@@ -48,7 +48,7 @@ def test_a_failed_sample_leaves_the_others_recorded_and_is_named(shell, server):
     error, outputs = run(shell, "%%llm -n 3 -o some\nName a colour.")
 
     assert isinstance(error, errors.ServerError)
-    assert "sample 1 of 3 failed; the other 2 are recorded" in str(error)
+    assert "sample 2 of 3 failed; the other 2 are recorded" in str(error)
     assert "some" not in shell.user_ns
     assert len(session.store(session.settings())) == 2
     assert "three" in outputs[-1].data["text/plain"]
@@ -65,7 +65,7 @@ def test_an_error_that_no_repetition_mends_asks_once_and_still_shows_what_is_rec
     error, outputs = run(shell, "%%llm -n 4\nName a colour.")
 
     assert isinstance(error, errors.AuthError)
-    assert "sample 1" not in str(error).splitlines()[0] or "samples" in str(error)
+    assert "samples 2 and 4 of 4 failed; the other 2 are recorded" in str(error)
     assert "recorded" in outputs[-1].data["text/plain"]
 
 
@@ -74,7 +74,7 @@ def test_strict_replay_names_the_samples_that_are_missing(shell, monkeypatch):
     monkeypatch.setenv("TINYLLM_MODE", "replay")
     error, _ = run(shell, "%%llm -n 4\nName a colour.")
     assert isinstance(error, errors.ReplayMiss)
-    assert "samples 2 and 3 of 4 failed; the other 2 are recorded" in str(error)
+    assert "samples 3 and 4 of 4 failed; the other 2 are recorded" in str(error)
     assert "this sample is not recorded" in str(error)
 
 
@@ -86,9 +86,9 @@ def test_samples_stand_side_by_side_in_one_output_with_numbered_text_and_provena
     assert html.count("<article") == 2
     assert "display:grid" in html
     assert html.count("<style>") == 1
-    assert 'aria-label="sample 1: Answer of' in html
-    assert text.startswith("(1) sample 0\n**one**\n-- ")
-    assert "\n\n(2) sample 1\ntwo\n-- " in text
+    assert 'aria-label="sample 2: Answer of' in html
+    assert text.startswith("(1) sample 1\n**one**\n-- ")
+    assert "\n\n(2) sample 2\ntwo\n-- " in text
     answers = outputs[-1].metadata["tinyllm_magic"]["answers"]
     assert [a["key"] for a in answers] == [r.key for r in shell.user_ns["some"]]
 

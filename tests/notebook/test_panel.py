@@ -155,7 +155,7 @@ def test_the_meter_measures_the_last_prompt_by_message_for_each_model(shell, pan
     assert "No prompt yet" in notebook_panel.reading(token_meter.TokenMeter(notebook_panel.refresh)).meter["text"]
     shell.run_cell("%%llm --dry-run\n{% system %}Be brief.{% endsystem %}\nWhat is tea?")
     parts = panel.meter["parts"]
-    assert [p["label"].split()[0] for p in parts] == ["system", "user", "around"]
+    assert [p["label"].split()[0] for p in parts] == ["system", "user", "marks"]
     session.forget("api_type")
     session.choose(model="gpt-4o")
     meter = notebook_panel.reading(token_meter.TokenMeter(notebook_panel.refresh)).meter
@@ -238,7 +238,7 @@ def test_sliders_move_over_the_recorded_combinations_of_a_grid(panel, asked):
     counting = asked("--grid temperature=0,0.5,1 --grid seed=1,2")
     assert panel.recorded["ticks"] == {"temperature": [0, 0.5, 1], "seed": [1, 2]}
     assert [c["name"] for c in panel.recorded["choices"]][:2] == ["temperature 0 · seed 1", "temperature 0 · seed 2"]
-    assert [p["label"].split()[0] for p in panel.meter["parts"]] == ["user", "around"]
+    assert [p["label"].split()[0] for p in panel.meter["parts"]] == ["user", "marks"]
     panel.temperature, panel.seed = 0.5, 2
     assert (panel.recorded["text"], panel.picked) == ("one at 0.5, None", "temperature 0.5 · seed 2")
     panel.seed = 3

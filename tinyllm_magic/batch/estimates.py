@@ -31,7 +31,8 @@ _LOOKED_AT, _FIRST = 1000, 100  # rows of a look ahead that are looked at, and o
 class Estimate:
     """What tasks would take: rows, how many are recorded, fail to render or ask the same, tokens and cost of the others.
 
-    ``cost`` is US dollars at most; ``None`` where a price is unknown. Tokens are counted for the first rows.
+    ``cost`` is US dollars at most, ``likely`` with answers as long as usual; ``None`` where a price is unknown.
+    Tokens are counted for the first rows.
     ``replays`` says that nothing would be asked: what is not recorded fails.
     """
 
@@ -43,6 +44,8 @@ class Estimate:
     counted: int = 0
     tokens: int = 0
     cost: float | None = 0.0
+    likely: float | None = 0.0
+    warning: str = ""
     first_error: str = ""
     example: str = ""
     seen: set[str] = field(default_factory=set)
@@ -87,11 +90,13 @@ class Estimate:
         self.live += 1
         if self.counted >= counted or (self.cost is None and not free):
             return
-        most = pricing.most_expensive(prepared.request, prepared.plan.route)
-        self.cost = None if most is None or self.cost is None else self.cost + most
+        request, route = prepared.request, prepared.plan.route
+        likely, most = pricing.price_range(request, route, session.history.expect_tokens(request))
+        self.cost, self.likely = _add(self.cost, most), _add(self.likely, likely)
+        self.warning = self.warning or prepared.foresee_failure()
         if self.cost is not None or free:
             self.counted += 1
-            self.tokens += int(session.count(prepared.adapt().request.messages, prepared.plan.route.name or prepared.request.model))
+            self.tokens += int(session.count(prepared.adapt().request.messages, route.name or request.model))
 
     @property
     def scale(self) -> float:
@@ -149,6 +154,11 @@ def look_ahead(tasks: Iterable[Task], count: int | None, preparer: RowPreparer) 
         cost=estimate.cost * each if estimate.cost is not None and estimate.counted else None,
         is_exact=looked_at >= count,
     ), rest
+
+
+def _add(whole: float | None, part: float | None) -> float | None:
+    """A sum of what is known; ``None`` once a part is unknown."""
+    return None if whole is None or part is None else whole + part
 
 
 def _fail(error: Exception) -> Task:

@@ -154,7 +154,7 @@ class ExternalExecutor:
             result = future.result()
             outcome = result.error or _build_response(prepared.plan, result)
             if result.pid != os.getpid():
-                session.services.observe(prepared.plan, outcome, reserved)
+                session.services.observe(prepared.plan, outcome, reserved, self._limiter)
             outcome = outcome if isinstance(outcome, BaseException) else self._read(place, prepared, outcome)
         except (Exception, CancelledError) as error:  # noqa: BLE001  # the executor's own: a dead worker, something that cannot be sent
             session.budget.release(reserved)

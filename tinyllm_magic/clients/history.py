@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from collections import Counter, deque
@@ -14,17 +15,24 @@ from ..user_warnings import warn
 
 LENGTH = 1000
 REPEATS_BEFORE_HINT = 3
+USUAL_TOKENS = 300
+"""Length of an answer where nothing is known of the model: a few paragraphs."""
+_LOOKED_AT = 20  # answers
 
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One call of this session: when it ended (seconds since 1970), what was asked and where, and how it ended."""
+    """One call of this session: when it ended (seconds since 1970), what was asked and where, and how it ended.
+
+    ``pool`` is the same object for all calls of one map or comparison.
+    """
 
     when: float
     request: Request
     route: Route
     response: Response | None = None
     error: BaseException | None = None
+    pool: object = None
 
 
 class History(deque[HistoryEntry]):
@@ -35,14 +43,22 @@ class History(deque[HistoryEntry]):
         self._repeats: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def add(self, request: Request, route: Route, outcome: Response | BaseException, *, in_cell: bool) -> None:
-        """Take note of how a call ended; ``in_cell`` says whether there are cells at all."""
+    def add(self, request: Request, route: Route, outcome: Response | BaseException, *, in_cell: bool, pool: object = None) -> None:
+        """Take note of how a call ended; ``in_cell`` says whether there are cells at all, ``pool`` to which map it belongs."""
         if isinstance(outcome, BaseException):
-            self.append(HistoryEntry(time.time(), request, route, error=outcome))
+            self.append(HistoryEntry(time.time(), request, route, error=outcome, pool=pool))
             return
-        self.append(HistoryEntry(time.time(), request, route, response=outcome))
+        self.append(HistoryEntry(time.time(), request, route, response=outcome, pool=pool))
         if in_cell and request.params.get("temperature") != 0 and request.is_conversation:
             self._hint_at_samples(outcome)
+
+    def expect_tokens(self, request: Request) -> int:
+        """How many tokens an answer to a request is likely to have: as many as this model's last answers, at most what was asked for."""
+        known = [e.response.usage for e in self if e.response is not None and e.request.model == request.model]
+        lengths = [usage.completion_tokens for usage in known[-_LOOKED_AT:] if usage is not None and usage.completion_tokens > 0]
+        likely = round(statistics.median(lengths)) if lengths else USUAL_TOKENS
+        limit = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
+        return min(likely, int(limit)) if limit else likely
 
     def begin_cell(self) -> None:
         """A new cell starts: repetitions are counted afresh."""

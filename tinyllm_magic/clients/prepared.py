@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +13,7 @@ from ..errors import SchemaError, ToolError, UnsupportedError
 from ..json_schema import find_schema
 from ..messages import Message, Request
 from ..models import pricing, tokens
+from ..models.endpoints import key_state
 from ..models.routing import Route
 from ..recording import misses
 from ..recording.lookup import Lookup
@@ -78,10 +80,13 @@ class Services:
     under_way: set[str] = field(default_factory=set)
     """Keys of requests with tools that are being answered live, until the tools that the answers call have run."""
 
-    def observe(self, plan: Plan, outcome: Response | BaseException, reserved: float) -> None:
-        """Take note of how a call ended: totals, history, and what was reserved for it (US dollars) is free again."""
+    def observe(self, plan: Plan, outcome: Response | BaseException, reserved: float, pool: object = None) -> None:
+        """Take note of how a call ended: totals, history, and what was reserved for it (US dollars) is free again.
+
+        ``pool`` is the same for all calls of one map.
+        """
         self.budget.settle(plan.request, plan.route, outcome, reserved)
-        self.history.add(plan.request, plan.route, outcome, in_cell=shell() is not None)
+        self.history.add(plan.request, plan.route, outcome, in_cell=shell() is not None, pool=pool)
 
 
 @dataclass(frozen=True)
@@ -279,6 +284,8 @@ class PreparedCall:
         texts = [m.text for m in request.messages]
         total = token_counts.count_request(request, route)
         pieces = [token_counts.split(t, route) for t in texts]
+        answer = self.services.history.expect_tokens(request)
+        likely, most = pricing.price_range(request, route, answer)
         return {
             "messages": request.messages,
             "schema": find_schema(request.response_format),
@@ -288,14 +295,25 @@ class PreparedCall:
             "estimated": total.estimated,
             "window": pricing.window(request.model),
             "max_tokens": request.params.get("max_tokens") or request.params.get("max_completion_tokens"),
-            "cost": pricing.most_expensive(request, route) or None,
+            "cost": most or None,
+            "likely": (likely, answer),
             "model": request.model,
             "params": request.params,
             "key": self.request.key,
             "recorded": self.replays,
+            "warning": self.foresee_failure(),
             "pieces": pieces if all(p is not None for p in pieces) else (),
             "notes": (*sent.notes, *([] if self.plan.tries == 1 else [_TRIES.format(self.plan.tries)]), *self._warn_of_images()),
         }
+
+    def foresee_failure(self) -> str:
+        """Why the call would fail before anything is answered, as far as that can be told without asking; else empty."""
+        if self.replays:
+            return ""
+        if self.decision is Decision.MISS:
+            return "not recorded, and the mode replay asks nobody: the call would fail"
+        key = key_state(self.plan.route.endpoint, os.environ)
+        return f"{key}: the call would fail" if key.endswith("is missing") else ""
 
     def _warn_of_images(self) -> tuple[str, ...]:
         blind = not self.plan.route.facts.images and has_images(self.request.messages)
@@ -394,6 +412,11 @@ class AnswerStream:
         return self._progress.prepared.replays
 
     @property
+    def asks(self) -> bool:
+        """Whether something is sent; a strict replay of what is not recorded neither answers nor asks."""
+        return not self.replays and self._progress.prepared.decision is not Decision.MISS
+
+    @property
     def so_far(self) -> ChunkAccumulator:
         """What has arrived of the live answer; of the next request, where one follows."""
         return self._progress.accumulator
@@ -465,7 +488,7 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             response = _build_response(plan, last)
         except BaseException as error:
             services.under_way.discard(plan.request.key)
-            services.observe(plan, error, reservation.take())
+            services.observe(plan, error, reservation.take(), prepared.pace)
             raise
         fault = None
         try:
@@ -474,7 +497,7 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             typed, fault = error.response, error
         if not prepared.calls_tools(typed):
             services.under_way.discard(plan.request.key)
-        services.observe(plan, replace(typed, steps=()) if typed.steps else typed, reservation.take())
+        services.observe(plan, replace(typed, steps=()) if typed.steps else typed, reservation.take(), prepared.pace)
     return typed, fault
 
 

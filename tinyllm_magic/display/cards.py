@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..attachments.parts import find_files
+from ..errors import ReplayMiss
 from ..file_text import files_in
 from ..messages import Message
 from ..redaction import mask, mask_data
@@ -37,7 +38,8 @@ class Card:
     text, which is folded; ``steps`` the requests before the last, folded; ``cost`` US dollars and ``duration`` seconds
     of the live call, ``None`` when unknown; ``params`` the parameters sent; ``prompt`` the
     messages to show folded, with ``prompt_tokens`` for each; ``error`` the lines of an error;
-    ``metadata`` goes into the output's metadata; ``images`` are thumbnails as data URLs, each with the image in words.
+    ``metadata`` goes into the output's metadata; ``images`` are thumbnails as data URLs, each with the image in words;
+    ``told`` are facts that stand beside the card already.
     """
 
     text: str = ""
@@ -64,6 +66,7 @@ class Card:
     prompt_tokens: tuple[int, ...] = ()
     error: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take secrets out of all that is drawn, before Markdown, a highlighter or a cut tears one apart."""
@@ -97,17 +100,21 @@ class Card:
         return cls(**{**shown, **look})
 
     @classmethod
-    def failed(cls, error: BaseException, **look: Any) -> Card:
-        """The card of an error: what happened, what to do, the provider's name of the request."""
-        head, _, details = f"{type(error).__name__}: {getattr(error, 'message', error)}".partition("\n")
-        lines = [head, details] if details else [head]
-        if hint := getattr(error, "hint", ""):
-            lines.append(f"→ {hint}")
-        if request_id := getattr(error, "request_id", None):
-            lines.append(f"request id: {request_id}")
-        kept = {"state": "error", "error": tuple(lines), **look}
+    def failed(cls, error: BaseException, told: BaseException | None = None, **look: Any) -> Card:
+        """The card of an error: what happened, what to do, the provider's name of the request.
+
+        ``told`` is the error that the cell ends with, which its front end shows below the card: the same words do not stand twice.
+        """
+        lines = () if told is not None and says_same(told, error) else _describe_error(error)
+        kept = {"state": "error", "error": lines, **look}
         response = getattr(error, "response", None)  # what was answered, though it does not fit
         return cls(**kept) if response is None else cls.of(response, **kept)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether this is the card of a call that failed before anything had come of it, and its error is told elsewhere."""
+        said = (self.text, self.title, self.reasoning, self.steps, self.images, self.error, self.prompt, self.remarks)
+        return self.state == "error" and not any(said)
 
     @property
     def badge(self) -> str:
@@ -116,22 +123,18 @@ class Card:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What the footer says before the badge; what is not known is left out."""
-        model = f"{self.model} (asked for {self.asked})" if self.model and self.asked not in ("", self.model) else self.model or self.asked
+        """What the footer says before the badge; what is not known, or told beside the card, is left out."""
         about = "≈ " if self.cost_estimated or (self.usage is not None and self.usage.estimated) else ""
-        params = (f"{name} {format_value(value)}" for name, value in self.params.items() if value is not None)
-        return tuple(
-            f
-            for f in (
-                model,
-                _format_tokens(self.usage),
-                format_money(self.cost, about),
-                _format_seconds(self.duration),
-                *params,
-                self.ending,
-            )
-            if f
-        )
+        model, *params = self.settings
+        took = (_format_tokens(self.usage), format_money(self.cost, about), _format_seconds(self.duration))
+        shown = [fact for fact in (model, *took, *params) if fact not in self.told]
+        return tuple(filter(None, (*shown, self.ending)))
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The model, and the parameters that were sent, in words."""
+        model = f"{self.model} (asked for {self.asked})" if self.model and self.asked not in ("", self.model) else self.model or self.asked
+        return (model, *(f"{name} {format_value(value)}" for name, value in self.params.items() if value is not None))
 
     @property
     def ending(self) -> str:
@@ -145,9 +148,27 @@ class Card:
         """Lines below the text: a refusal, tools asked for, notes; and that there is no text at all."""
         lines = [f"refused: {self.refusal}"] if self.refusal else []
         lines += [f"tool call: {c.name}({c.arguments})" for c in self.tool_calls]
-        if not (self.text or lines or self.error or self.state == "streaming"):
+        if not (self.text or lines or self.state in ("streaming", "error")):
             lines.append("(no text)")
         return (*lines, *list_faults(self.steps), *(f"note: {n}" for n in self.notes))
+
+
+def says_same(told: BaseException, error: BaseException) -> bool:
+    """Whether who reads of one error needs no word on the other: misses of a replay differ in keys alone, others in requests' ids."""
+    if isinstance(told, ReplayMiss) and isinstance(error, ReplayMiss):
+        return True
+    one, other = (_headline(e).replace(str(getattr(e, "request_id", None)), "") for e in (told, error))
+    return one == other
+
+
+def _headline(error: BaseException) -> str:
+    return f"{type(error).__name__}: {getattr(error, 'message', error)}".partition("\n")[0]
+
+
+def _describe_error(error: BaseException) -> tuple[str, ...]:
+    head, details = _headline(error), str(getattr(error, "message", error)).partition("\n")[2]
+    hint, request_id = getattr(error, "hint", ""), getattr(error, "request_id", None)
+    return tuple(filter(None, (head, details, f"→ {hint}" if hint else "", f"request id: {request_id}" if request_id else "")))
 
 
 def bundle_card(card: Card) -> Bundle:
@@ -221,7 +242,7 @@ def _draw_body(card: Card) -> str:
 def draw_article(card: Card, body: str, reasoning: str) -> str:
     """The card's HTML around a drawn body and reasoning; live and recorded differ in the badge alone."""
     streaming = card.state == "streaming"
-    math_in = card.format == "markdown" and not streaming and markup.has_math(card.text)
+    math_in = not streaming and markup.has_math(body)
     classes = " ".join(filter(None, ("tlm", f"tlm-{card.state}" if card.state in _STATES else "", "" if math_in else NO_MATH)))
     busy = ' aria-busy="true"' if streaming else ""
     label = f"Answer of {card.model or card.asked}" if card.state != "error" else "Error"
@@ -321,16 +342,6 @@ def write_message(message: Message) -> str:
 def _name_part(part: Mapping[str, Any]) -> str:
     """A part that is no text, in brackets: what file it is, or what type of part."""
     return "".join(f"[{file.facts.title}]" for file in files_in(part)) or f"[{part.get('type', 'part')}]"
-
-
-def describe_window(total: int, window: int | None, max_tokens: int | None, about: str = "") -> str:
-    """How much of a context window a prompt takes, and what is left; empty where the window is unknown."""
-    if not window:
-        return ""
-    left = window - total
-    text = f"{about}{total:,} of {window:,} tokens of the context window ({total / window:.1%})"
-    text += f", {about}{left:,} left for the answer" if left > 0 else ", no room left for an answer"
-    return f"{text}; max_tokens {max_tokens:,} does not fit" if max_tokens and max_tokens > left > 0 else text
 
 
 def _describe_waiting(card: Card) -> str:

@@ -34,6 +34,12 @@ def draw_table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption
     return f'<div class="tlm-scroll"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def drop_empty_columns(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+    """A table without the columns in which nothing stands; one without rows keeps all."""
+    kept = [at for at in range(len(columns)) if not rows or any(str(row[at] if row[at] is not None else "") for row in rows)]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
     """The same table as aligned plain text, in lines of at most ``width`` cells of a terminal where that is given.
 

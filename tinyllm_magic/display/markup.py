@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import formulas
 from .deadline import Clock, Deadline, TookTooLong
+from .dollar_math import find_dollar_formula
 from .highlighting import highlight
 from .html_text import escape
 from .sanitizer import LINK, SCHEMES, is_too_deep, sanitize
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 
 _LOUD = "tex2jax_process mathjax_process"
+_TASK = re.compile(r"\[([ xX])\] ")
+_LONGEST_JSON = 20_000  # characters; each line that may begin one is tried
 _CLOSING = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 _LONGEST_FORMULA = 4000
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
@@ -49,7 +52,8 @@ def render(text: str, form: str = "markdown", clock: Clock = time.thread_time) -
         page = unfence(text)[1]
         return _draw_text(text) if is_too_deep(page) else sanitize(page)
     if form == "json":
-        return _draw_code(format_json(text), "json", Deadline(clock))
+        code, is_json = format_json(text)
+        return _draw_code(code, "json", Deadline(clock), wrapped=True) if is_json else _draw_text(code)
     if form == "code":
         language, code = unfence(text)
         return _draw_code(code, language, Deadline(clock))
@@ -80,9 +84,9 @@ def _parse(parser: MarkdownIt, text: str, clock: Clock) -> list[Token]:
     return tokens
 
 
-def has_math(text: str) -> bool:
-    """Whether a text holds one of the unmistakable delimiters of a formula."""
-    return any(mark in text for mark in _CLOSING)
+def has_math(html: str) -> bool:
+    """Whether drawn Markdown holds a formula that is to be typeset."""
+    return f'class="tlm-math {_LOUD}"' in html
 
 
 def unfence(text: str) -> tuple[str, str]:
@@ -99,13 +103,13 @@ def unfence(text: str) -> tuple[str, str]:
     return match[2].strip(), "\n".join(lines[:-1])
 
 
-def format_json(text: str) -> str:
-    """JSON text with line breaks and indents; a text that is no JSON as it is."""
+def format_json(text: str) -> tuple[str, bool]:
+    """JSON text with line breaks and indents; a text that is no JSON as it is; and whether it is JSON."""
     bare = unfence(text)[1]
     try:
-        return json.dumps(json.loads(bare), indent=2, ensure_ascii=False)
+        return json.dumps(json.loads(bare), indent=2, ensure_ascii=False), True
     except (ValueError, RecursionError):
-        return bare
+        return text, False
 
 
 class IncrementalRenderer:
@@ -173,16 +177,17 @@ class IncrementalRenderer:
         self._seen, self._rest = len(self._text), []
 
 
-def _wrap_code(inner: str) -> str:
-    return f"<pre><code>{inner}</code></pre>\n"
+def _wrap_code(inner: str, *, wrapped: bool = False) -> str:
+    mark = ' class="tlm-wrap"' if wrapped else ""
+    return f"<pre{mark}><code>{inner}</code></pre>\n"
 
 
-def _draw_code(code: str, language: str, deadline: Deadline) -> str:
-    """Code with its words coloured, or plain where that takes too long."""
+def _draw_code(code: str, language: str, deadline: Deadline, *, wrapped: bool = False) -> str:
+    """Code with its words coloured, or plain where that takes too long; long lines scroll unless they are ``wrapped``."""
     try:
-        return _wrap_code(highlight(code, language, deadline.check) or escape(code))
+        return _wrap_code(highlight(code, language, deadline.check) or escape(code), wrapped=wrapped)
     except TookTooLong:
-        return _wrap_code(escape(code))
+        return _wrap_code(escape(code), wrapped=wrapped)
 
 
 @functools.cache
@@ -193,8 +198,10 @@ def _build_parser(*, final: bool) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": _DEEPEST}).enable(["table", "strikethrough"])
     parser.validateLink = lambda url: SCHEMES.match(url) is not None  # type: ignore[method-assign]  # its documented hook
     parser.block.ruler.before("fence", "formula", _read_formula_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
+    parser.block.ruler.before("fence", "json", _read_json, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.before("escape", "formula", _read_inline_formula)
     parser.core.ruler.push("links", _tame_links)
+    parser.core.ruler.push("tasks", _mark_tasks)
     # Rules are tried at every step, also where another one looks ahead: a good place to look at the clock.
     parser.block.ruler.before("table", "deadline", _check_block, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     parser.inline.ruler.before("text", "deadline", _check_inline)
@@ -204,6 +211,10 @@ def _build_parser(*, final: bool) -> MarkdownIt:
         ),
         "code_block": lambda token, _: _wrap_code(escape(token.content)),
         "formula": lambda token, _: _draw_formula(token, final=final),
+        "json": lambda token, env: (
+            _draw_code(token.content, "json", env[_DEADLINE], wrapped=True) if final else _wrap_code(escape(token.content), wrapped=True)
+        ),
+        "task": lambda token, _: f'<span role="img" aria-label="{token.info}">{"☑" if token.info == "done" else "☐"}</span> ',
         "table_open": lambda _token, _env: '<div class="tlm-scroll"><table>\n',
         "table_close": lambda _token, _env: "</table></div>\n",
     }
@@ -238,13 +249,62 @@ def _draw_formula(token: Token, *, final: bool) -> str:
 
 def _read_inline_formula(state: StateInline, silent: bool) -> bool:
     closing = _CLOSING.get(state.src[state.pos : state.pos + 2])
-    end = state.src.find(closing, state.pos + 2, state.pos + _LONGEST_FORMULA) if closing else -1
+    if closing is None:
+        return _read_dollar_formula(state, silent)
+    end = state.src.find(closing, state.pos + 2, state.pos + _LONGEST_FORMULA)
     if end <= state.pos + 2:
         return False
     if not silent:
         state.push("formula", "", 0).content = state.src[state.pos : end + 2]
     state.pos = end + 2
     return True
+
+
+def _read_dollar_formula(state: StateInline, silent: bool) -> bool:
+    end = find_dollar_formula(state.src, state.pos)
+    if end is None:
+        return False
+    if not silent:
+        state.push("formula", "", 0).content = state.src[state.pos : end]
+    state.pos = end
+    return True
+
+
+def _read_json(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """An object or a list of several lines that stands in the text as JSON: its indentation is kept."""
+    begin = state.bMarks[start] + state.tShift[start]
+    if state.src[begin : begin + 1] not in ("{", "[") or state.is_code_block(start) or state.blkIndent:
+        return False
+    try:
+        _, length = json.JSONDecoder().raw_decode(state.src[begin : begin + _LONGEST_JSON])
+    except (ValueError, RecursionError):
+        return False
+    last = start
+    while last < end and state.eMarks[last] < begin + length:
+        last += 1
+    if last == start or last >= end or state.src[begin + length : state.eMarks[last]].strip():
+        return False
+    if not silent:
+        token = state.push("json", "", 0)
+        token.block, token.map = True, [start, last + 1]
+        token.content = state.src[state.bMarks[start] : state.eMarks[last]]
+    state.line = last + 1
+    return True
+
+
+def _mark_tasks(state: StateCore) -> None:
+    """Items of a list that begin with ``[ ]`` or ``[x]`` as open and done tasks: a mark, and no control that does nothing."""
+    from markdown_it.token import Token
+
+    for item, paragraph, block in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if (item.type, paragraph.type) != ("list_item_open", "paragraph_open") or not block.children:
+            continue
+        first = block.children[0]
+        found = _TASK.match(first.content) if first.type == "text" else None
+        if found is not None:
+            first.content = first.content[found.end() :]
+            item.attrs["class"] = "tlm-task"
+            block.children.insert(0, Token("task", "", 0, info="open" if found[1] == " " else "done"))
 
 
 def _read_formula_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:

@@ -80,8 +80,9 @@ class NotebookView:
         self._next = self._clock() + min(1.0, max(0.1, 8 * (self._clock() - begun)))
 
     def finish(self, card: Card) -> None:
-        """Show the last state, highlighted and typeset."""
-        self._show(bundle_card(card), card)
+        """Show the last state, highlighted and typeset; a failure of which nothing is to be shown makes no output of its own."""
+        if self._handle is not None or not card.says_nothing:
+            self._show(bundle_card(card), card)
 
     def _show(self, data: Bundle, card: Card) -> None:
         metadata = {NAMESPACE: dict(card.metadata) or {"version": 1, "state": card.state}}
@@ -129,7 +130,8 @@ class GridView:
         begun = self._clock()
         answers = [dict(c.metadata) for c in self._cards]
         facts: dict[str, Any] = {"version": 1, "answers": answers} if all(answers) else {"version": 1, "state": "streaming"}
-        self._handle = show_or_update(self._handle, bundle_grid(self._cards, articles=self._articles), {NAMESPACE: facts})
+        data = bundle_grid(self._cards, articles=None if self._done() else self._articles)
+        self._handle = show_or_update(self._handle, data, {NAMESPACE: facts})
         self._next = self._clock() + min(1.0, max(0.1, 8 * (self._clock() - begun)))
 
 

@@ -10,19 +10,19 @@ from .html_text import NO_MATH, escape
 
 MOST_WORDS = 800
 MOST_TEXTS = 12
-_OPEN_WORDS = 400  # in all; more than that is folded
+_LITTLE = 0.4  # of the words in common: less than that reads as a wall of struck-out words
 _WORDS = re.compile(r"\s+|\w+\s*|[^\w\s]\s*")
 
 
 def draw_diff(texts: Sequence[str], names: Sequence[str] = ()) -> str:
-    """A fold that shows each text against the first, open where it is short; nothing where there is nothing to compare.
+    """A fold that shows each text against the first; nothing where there is nothing to compare.
 
-    ``names`` are what the reader knows the texts by. Long and many texts are told apart in words only.
+    ``names`` are what the reader knows the texts by. Long and many texts, and those with little in common, are told apart in words.
     """
     if len(texts) < 2 or not all(texts):
         return ""
-    known, others, sizes = _name_texts(texts, names), _find_differing(texts), _count_words(texts)
-    if not others or _is_too_much(sizes):
+    known, others = _name_texts(texts, names), _find_differing(texts)
+    if not others or not _can_be_shown(texts):
         return f'<p class="tlm-note {NO_MATH}">{escape(_summarize(texts, known[0]))}</p>'
     parts = "".join(
         f'<p class="tlm-role">{escape(known[n])} against {escape(known[0])}</p>'
@@ -31,8 +31,7 @@ def draw_diff(texts: Sequence[str], names: Sequence[str] = ()) -> str:
     )
     same = _list_same(texts, known)
     note = f'<p class="tlm-note">{escape(same)}</p>' if same else ""
-    opened = " open" if sum(sizes) <= _OPEN_WORDS else ""
-    return f'<details class="{NO_MATH}"{opened}><summary>{escape(_summarize(texts, known[0]))}</summary>{note}{parts}</details>'
+    return f'<details class="{NO_MATH}"><summary>{escape(_summarize(texts, known[0]))}</summary>{note}{parts}</details>'
 
 
 def write_diff(texts: Sequence[str], names: Sequence[str] = ()) -> str:
@@ -41,7 +40,7 @@ def write_diff(texts: Sequence[str], names: Sequence[str] = ()) -> str:
         return ""
     known, others = _name_texts(texts, names), _find_differing(texts)
     lines = [_summarize(texts, known[0])]
-    if others and not _is_too_much(_count_words(texts)):
+    if others and _can_be_shown(texts):
         lines += [_list_same(texts, known), *(f"{known[n]}: {write_changes(texts[0], texts[n])}" for n in others)]
     return "\n".join(filter(None, lines))
 
@@ -86,12 +85,17 @@ def _find_differing(texts: Sequence[str]) -> list[int]:
     return [n for n, text in enumerate(texts) if text != texts[0]]
 
 
-def _count_words(texts: Sequence[str]) -> list[int]:
-    return [len(_WORDS.findall(t)) for t in texts]
+def _is_too_much(texts: Sequence[str]) -> bool:
+    return len(texts) > MOST_TEXTS or max(len(_WORDS.findall(t)) for t in texts) > MOST_WORDS
 
 
-def _is_too_much(sizes: Sequence[int]) -> bool:
-    return len(sizes) > MOST_TEXTS or max(sizes) > MOST_WORDS
+def _can_be_shown(texts: Sequence[str]) -> bool:
+    """Whether differences can be read word by word: texts are few, short, and as much alike as different."""
+    if _is_too_much(texts):
+        return False
+    first, *rest = (_WORDS.findall(text) for text in texts)
+    shares = [SequenceMatcher(None, first, other, autojunk=False).ratio() for other in rest if other != first]
+    return not shares or sum(shares) / len(shares) >= _LITTLE
 
 
 def _summarize(texts: Sequence[str], first: str) -> str:
@@ -99,8 +103,9 @@ def _summarize(texts: Sequence[str], first: str) -> str:
     count = len(_find_differing(texts))
     if not count:
         return f"all {len(texts)} answers are the same"
-    if _is_too_much(_count_words(texts)):
-        return f"{count} of {len(texts) - 1} answers differ from {first}"
+    if not _can_be_shown(texts):
+        little = "" if _is_too_much(texts) else ", with little in common"
+        return f"{count} of {len(texts) - 1} answers differ from {first}{little}"
     return f"what differs: {count} of {len(texts) - 1} from {first}"
 
 

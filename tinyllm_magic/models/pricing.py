@@ -110,17 +110,23 @@ def most_expensive(request: Request, route: Route) -> float | None:
     The longest answer is the request's own limit, else the model's, for each of its ``n`` choices.
     What runs on this machine costs nothing.
     """
+    return price_range(request, route, 0)[1]
+
+
+def price_range(request: Request, route: Route, likely: int) -> tuple[float | None, float | None]:
+    """US dollars for a request with an answer of ``likely`` tokens, and at most; ``None`` where unknown."""
     if is_free(route):
-        return 0.0
+        return 0.0, 0.0
     if request.kind == "embedding":
         texts = request.params.get("input") or ()
         counted = sum(count_text(str(t), request.model) for t in ([texts] if isinstance(texts, str) else texts))
-        return price(request.model, Usage(prompt_tokens=int(counted)), route.endpoint)
+        whole = price(request.model, Usage(prompt_tokens=int(counted)), route.endpoint)
+        return whole, whole
     params = request.params
     longest = params.get("max_completion_tokens") or params.get("max_tokens") or route.facts.output_limit or window(request.model)
     if longest is None:
-        return None
-    prompt = count_request(request)
-    answers = int(params.get("n") or 1)
-    tier = params.get("service_tier")
-    return price(request.model, Usage(int(prompt), int(longest) * answers), route.endpoint, str(tier) if tier else None)
+        return None, None
+    prompt, answers, tier = int(count_request(request)), int(params.get("n") or 1), params.get("service_tier")
+    lengths = (min(likely, int(longest)), int(longest))
+    found = [price(request.model, Usage(prompt, n * answers), route.endpoint, str(tier) if tier else None) for n in lengths]
+    return found[0], found[1]

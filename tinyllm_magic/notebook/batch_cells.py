@@ -59,14 +59,22 @@ def answer_many(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
 
 def demand_answers(table: Table) -> None:
     """Raise the first error of a table in which every row failed, with words before its own that say so."""
-    if not len(table) or table.stats.failed < len(table):
+    first = _find_failure(table)
+    if first is None:
         return
-    first = next((error for error in table.errors if isinstance(error, TinyLLMError)), None)
-    if first is not None and len(table) > 1:
+    if isinstance(first, TinyLLMError) and len(table) > 1:
         what = "combinations" if table.kind == "compare" else "rows"
         first = copy.copy(first)
         first.args = (f"all {len(table):,} {what} failed; the first:\n{first.message}", *first.args[1:])
-    raise first or next(error for error in table.errors if error is not None)
+    raise first
+
+
+def _find_failure(table: Table) -> BaseException | None:
+    """The error for which the cell of a table fails: the first of ours where every row has failed, else any."""
+    if not len(table) or table.stats.failed < len(table):
+        return None
+    errors = [error for error in table.errors if error is not None]
+    return next((error for error in errors if isinstance(error, TinyLLMError)), errors[0])
 
 
 def _tasks(chosen: Options, call: LLMCall) -> tuple[Iterable[Task], Rows, tuple[str, ...]]:
@@ -99,7 +107,10 @@ def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
     budget, scale = session.budget, estimate.scale
     about = "≈ " if scale > 1 else ""
     share = f" ({estimate.recorded / estimate.rows:.0%})" if estimate.rows else ""
-    cost = "unknown" if estimate.cost is None else format_money(estimate.cost * scale, "≈ at most ") if estimate.cost else None
+    cost: str | None = "unknown"
+    if estimate.cost is not None:
+        likely = format_money((estimate.likely or 0.0) * scale, "about ")
+        cost = f"{likely}, {format_money(estimate.cost * scale, 'at most ')}" if estimate.cost else None
     return {
         "rows": f"{estimate.rows:,}",
         "recorded: answered without a call": f"{estimate.recorded:,}{share}",
@@ -108,6 +119,7 @@ def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
         "live calls": f"{estimate.live:,}",
         "prompt tokens of live calls": f"{about}{int(estimate.tokens * scale):,}" if estimate.live else None,
         "cost of live calls": cost,
+        "warning": estimate.warning,
         "budget": f"{format_money(budget.limit)}, {format_money(budget.spent)} spent" if budget.limit is not None else None,
     }
 
@@ -124,7 +136,7 @@ def describe_outlook(outlook: Outlook) -> str:
     words += [f"{about}{outlook.recorded:.0%} recorded"] if outlook.recorded else []
     words += [f"{about}{outlook.live:,} to be asked"]
     words += [f"≈ {outlook.tokens:,} prompt tokens"] if outlook.tokens is not None else []
-    words += [format_money(outlook.cost, "≈ at most ")] if outlook.cost else []
+    words += [format_money(outlook.cost, "at most ")] if outlook.cost else []
     return " · ".join(words)
 
 
@@ -154,7 +166,7 @@ class NotebookProgress:
     def close(self, table: Table) -> None:
         """Show the end: the table where it belongs to the cell, else the line that sums it up."""
         if self._ends_with_table:
-            self._put(*bundle_table(table))
+            self._put(*bundle_table(table, _find_failure(table)))
         elif self._handle is not None:
             self._progress(table.progress)
 
@@ -189,7 +201,7 @@ class TerminalProgress(ProgressLine):
         if table.progress.seconds > QUICK:
             super().close(table)
         if self._ends_with_table:
-            output.write(result_table.rows_bundle(table)["text/plain"] + "\n")
+            output.write(result_table.rows_bundle(table, _find_failure(table))["text/plain"] + "\n")
 
 
 def _watch(shell: Any, *, ends_with_table: bool = True) -> Watch:
@@ -201,8 +213,7 @@ def watcher(shell: Any) -> Watch:
     return _watch(shell, ends_with_table=False)
 
 
-def bundle_table(table: Table) -> tuple[Bundle, dict[str, Any]]:
-    """How a table shows itself: data, and the facts for its metadata."""
-    return result_table.rows_bundle(table), result_table.comparison_metadata(
-        table
-    ) if table.kind == "compare" else result_table.table_metadata(table)
+def bundle_table(table: Table, told: BaseException | None = None) -> tuple[Bundle, dict[str, Any]]:
+    """How a table shows itself: data, and the facts for its metadata; without the words of ``told``, with which its cell ends."""
+    facts = result_table.comparison_metadata if table.kind == "compare" else result_table.table_metadata
+    return result_table.rows_bundle(table, told), facts(table)

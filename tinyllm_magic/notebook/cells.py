@@ -21,6 +21,7 @@ from ..display.cards import Card
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
 from ..responses import Answer, Record, Response
+from ..text_format import name_sample
 from . import batch_cells, chat_turns, panel_answers
 from .cell_calls import make_call
 from .options import Options
@@ -28,11 +29,14 @@ from .scope import Scope
 from .state import state
 
 
-def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping[str, Any]) -> Response:
-    """The response of a call, shown while it grows; ``look`` holds fields of its card."""
+def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping[str, Any], told: TinyLLMError | None = None) -> Response:
+    """The response of a call, shown while it grows; ``look`` holds fields of its card.
+
+    The words of an error are left to what IPython shows of it: the call's own error, or ``told``, with which the cell will end.
+    """
     card, stream = make_waiting_card(prepared, look), prepared.stream()
     try:
-        if not stream.replays:
+        if stream.asks:
             view.push(card)
         for chunk in stream:
             if chunk.restart:
@@ -44,7 +48,7 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
         view.finish(replace(card, text=stream.text, reasoning=stream.reasoning, state="stopped"))
         raise Stopped(stream.text, response=make_partial_response(prepared, stream)) from None
     except TinyLLMError as error:
-        view.finish(make_failed_card(error, prepared, look, stream.text))
+        view.finish(make_failed_card(error, prepared, look, stream.text, told=told or error))
         raise
     except BaseException:
         view.finish(replace(card, text=stream.text, state="stopped"))
@@ -66,13 +70,15 @@ def make_waiting_card(prepared: PreparedCall, look: Mapping[str, Any]) -> Card:
     return Card(**{"state": "streaming", "model": prepared.request.model, "notes": prepared.notes, **look, **shown})
 
 
-def make_failed_card(error: TinyLLMError, prepared: PreparedCall, look: Mapping[str, Any], text: str = "") -> Card:
-    """The card of a call that failed, with the text that had arrived."""
+def make_failed_card(
+    error: TinyLLMError, prepared: PreparedCall, look: Mapping[str, Any], text: str = "", *, told: TinyLLMError | None
+) -> Card:
+    """The card of a call that failed, with the text that had arrived, and without the words of ``told``."""
     if isinstance(error, SchemaError):
-        return Card.failed(error, notes=(*prepared.notes, *error.response.notes), **{**look, "format": "text"})
+        return Card.failed(error, told, notes=(*prepared.notes, *error.response.notes), **{**look, "format": "text"})
     if isinstance(error, ToolError):
-        return Card.failed(error, notes=(*prepared.notes, *error.response.notes), **look)
-    return Card.failed(error, text=text, model=prepared.request.model, notes=prepared.notes, **look)
+        return Card.failed(error, told, notes=(*prepared.notes, *error.response.notes), **look)
+    return Card.failed(error, told, text=text, model=prepared.request.model, notes=prepared.notes, **look)
 
 
 def make_samples(prepared: PreparedCall, count: int) -> list[PreparedCall]:
@@ -94,13 +100,13 @@ def watch_samples(
     hopeless: TinyLLMError | None = None
     try:
         for number, prepared in enumerate(samples):
-            titled = {**look, "title": f"sample {number}"}
+            titled, first = {**look, "title": name_sample(number)}, next(iter(errors.values()), hopeless)
             if hopeless is not None and not prepared.replays:
                 errors[number] = hopeless
-                views.get_view(number).finish(make_failed_card(hopeless, prepared, titled))
+                views.get_view(number).finish(make_failed_card(hopeless, prepared, titled, told=first))
                 continue
             try:
-                responses.append(watch_answer(views.get_view(number), prepared, titled))
+                responses.append(watch_answer(views.get_view(number), prepared, titled, first))
             except Stopped as stopped:
                 stopped.response = [*responses, stopped.response]
                 raise
@@ -121,7 +127,7 @@ def _may_pass(error: TinyLLMError) -> bool:
 
 def _describe_failures(errors: Mapping[int, TinyLLMError], samples: Sequence[PreparedCall]) -> TinyLLMError:
     """The first error, with words before its own that say which draws failed and what became of the others."""
-    numbers = [str(n) for n in errors]
+    numbers = [str(n + 1) for n in errors]
     which = f"sample {numbers[0]}" if len(errors) == 1 else f"samples {', '.join(numbers[:-1])} and {numbers[-1]}"
     others = len(samples) - len(errors)
     kept = "answered" if str(samples[0].mode) == "off" else "recorded"
@@ -207,7 +213,7 @@ def answer_one(shell: Any, chosen: Options, call: LLMCall, prepared: PreparedCal
 def answer_samples(shell: Any, chosen: Options, call: LLMCall, prepared: PreparedCall, look: Mapping[str, Any]) -> list[Response]:
     """The samples of a cell, side by side; the call of each asks for that very sample again."""
     samples = make_samples(prepared, chosen.samples or 1)
-    cards = [make_waiting_card(s, {**look, "title": f"sample {number}"}) for number, s in enumerate(samples)]
+    cards = [make_waiting_card(s, {**look, "title": name_sample(number)}) for number, s in enumerate(samples)]
     views = display_views.choose_views(shell, cards, stream=chosen.stream, quiet=chosen.quiet)
     responses = []
     for number, response in enumerate(watch_samples(views, samples, look)):

@@ -13,6 +13,7 @@ from ..clients.call import LLMCall
 from ..clients.chats import Chat, NextTurn
 from ..clients.environment import notebook_path
 from ..errors import OptionError
+from ..text_format import name_sample
 from .options import Options, Scanner
 
 WORDS: Mapping[str, str] = {"show": "", "list": "", "fork": "NEW [--at K]", "undo": "", "drop": "", "export": "FILE"}
@@ -36,7 +37,7 @@ def prepare_turn(chosen: Options, call: LLMCall) -> NextTurn | None:
     if chosen.chat in WORDS:
         raise OptionError(f"--chat: '{chosen.chat}' is a word of %llm_chat, and no name of a conversation", option="--chat")
     turn = Chat(chosen.chat).prepare(call, keep=chosen.keep)
-    notes = [*_describe_order(turn), *(["the conversation goes on with sample 0"] if (chosen.samples or 1) > 1 else [])]
+    notes = [*_describe_order(turn), *([f"the conversation goes on with {name_sample(0)}"] if (chosen.samples or 1) > 1 else [])]
     return replace(turn, prepared=turn.prepared.with_notes(notes))
 
 

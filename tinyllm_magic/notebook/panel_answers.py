@@ -13,7 +13,6 @@ from ..batch.table import Table
 from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
-from ..display.bundle import format_value
 from ..display.cards import Card
 from ..errors import ConfigError, TinyLLMError
 from ..messages import Message, to_messages
@@ -23,6 +22,7 @@ from ..settings import definitions
 from ..settings.definitions import SAMPLING
 from ..settings.layers import Settings
 from ..settings.origins import Origin
+from .result_table import describe_combination
 from .state import Question, state
 
 _MOVABLE = ("model", *SAMPLING)
@@ -68,7 +68,7 @@ def _combinations(axes: Sequence[str], table: Table) -> list[Mapping[str, Any]]:
 
 
 def _name(row: Mapping[str, Any]) -> str:
-    return " · ".join(str(v) if n == "model" else f"{n} {format_value(v)}" for n, v in row.items())
+    return " · ".join(describe_combination(row))
 
 
 def choose_combination(name: str) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..clients.budget import Total
 from ..clients.chats import describe_stale
+from ..clients.history import HistoryEntry
 from ..clients.model_list import Offer, list_offers
 from ..clients.sessions import session
 from ..display import cards, tables
 from ..display.bundle import Bundle
 from ..display.cards import Card
+from ..display.history import HistoryItem, bundle_history
 from ..display.html_tables import NOTHING, Bar
 from ..errors import ConfigError, NoJSONError, OptionError
 from ..json_schema import find_schema, unwrap
@@ -28,7 +31,7 @@ from ..responses import Record, Response
 from ..settings.definitions import BY_NAME, MODEL_KEYS, SETTINGS
 from ..settings.fields import Setting
 from ..settings.layers import Settings
-from ..text_format import format_money
+from ..text_format import format_money, shorten
 
 SettingRow = tuple[str, str, str]
 """What is set, its value, and where the value came from."""
@@ -215,7 +218,7 @@ def store_list() -> Bundle:
     records = sorted(session.store(session.settings()).records(), key=lambda r: r.created, reverse=True)
     rows = [
         (
-            r.key[:15],
+            shorten(r.key, 16),
             r.created[:19].replace("T", " "),
             str(r.request.get("model", "")),
             excerpt(last_prompt(r.request), 60),
@@ -231,18 +234,20 @@ def card_of_response(response: Response) -> Card:
     return Card.of(response, notes=(*response.notes, *describe_stale(response)))
 
 
+def _describe_calls(entries: Iterable[HistoryEntry]) -> HistoryItem:
+    """The calls of one map, or one call."""
+    calls = []
+    for entry in entries:
+        when = datetime.fromtimestamp(entry.when).astimezone().strftime("%H:%M:%S")
+        prompt = "\n\n".join(m.text for m in entry.request.messages if m.role != "system")
+        error = entry.error or RuntimeError("stopped")
+        calls.append((prompt, card_of_response(entry.response) if entry.response else Card.failed(error, asked=entry.request.model)))
+    return HistoryItem(when, *calls[0], tuple(calls[1:]))
+
+
 def history(count: int, words: str = "") -> Bundle:
-    """This session's last calls that hold these words, folded, the newest first."""
-    entries = []
-    for entry in session.history:
-        request = entry.request
-        prompt = "\n\n".join(m.text for m in request.messages if m.role != "system")
-        card = (
-            card_of_response(entry.response) if entry.response else Card.failed(entry.error or RuntimeError("stopped"), asked=request.model)
-        )
-        said = f"{prompt}\n{card.text}\n{card.model}\n{request.model}".casefold()
-        if all(w.casefold() in said for w in words.split()):
-            when = datetime.fromtimestamp(entry.when).astimezone().strftime("%H:%M:%S")
-            entries.append(tables.HistoryItem(when, prompt, card))
+    """This session's last calls that hold these words, folded, the newest first; a map or a comparison is one of them."""
+    items = (_describe_calls(calls) for _, calls in itertools.groupby(tuple(session.history), lambda e: id(e.pool or e)))
+    entries = [item for item in items if all(w.casefold() in item.words for w in words.split())]
     none = f"No call of this session holds '{words}'." if words and session.history else "No calls yet."
-    return tables.bundle_history(entries[-count:], first=max(1, len(entries) - count + 1), none=none)
+    return bundle_history(entries[-count:], first=max(1, len(entries) - count + 1), none=none)

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..batch.table import RowResult, RunProgress, Table, result_columns
+from ..batch.table import RESULTS, RowResult, RunProgress, Table
 from ..display import html_tables
 from ..display.bundle import SKELETON, Bundle, format_value, load_style, pack
-from ..display.cards import Card
+from ..display.cards import Card, says_same
 from ..display.html_text import NO_MATH, escape, replace_surrogates
 from ..display.output import measure_width
 from ..display.tables import bundle_grid, bundle_progress, bundle_table
 from ..redaction import mask
 from ..responses import Response
 from ..schemas.columns import sort_set
-from ..text_format import format_money, shorten
+from ..text_format import format_money, name_sample, shorten
 from . import score_views
 
 MOST_ROWS = 50
@@ -30,15 +30,22 @@ _MOST_KEYS = 1000
 _LONGEST_FACT = 80
 
 
-def rows_bundle(table: Table) -> Bundle:
-    """The first rows of a table, what they sum to, and whether they were asked now."""
+def rows_bundle(table: Table, told: BaseException | None = None) -> Bundle:
+    """The first rows of a table, what they sum to, and whether they were asked now.
+
+    Columns of results in which nothing stands are left out. ``told`` is the error with which the cell of the table ends: its
+    words do not stand in the table too.
+    """
     if table.kind == "compare":
-        return compared_bundle(table)
+        return compared_bundle(table, told)
     first = [_hide_read_text(d) if table.typed_columns else d for d in itertools.islice(table.iter_dicts(), MOST_ROWS)]
-    seen = {"error": table.stats.errors or table.stats.cut, "answer": not table.typed_columns or any(d["answer"] for d in first)}
-    names = [c for c in table.columns if seen.get(c, True)]
-    rows = [[_cell(d[n]) for n in names] for d in first]
+    if told is not None:
+        told_too = (e.error is not None and says_same(told, e.error) for e in table.entries)
+        first = [{**d, "error": None} if same else d for d, same in zip(first, told_too, strict=False)]
     badge = next((b for b in ("live", "recorded") if b in table.stats.sources), "")
+    told_below = {"source"} if {d["source"] for d in first} == {badge} else set()
+    names = [c for c in table.columns if c not in RESULTS or (c not in told_below and any(d[c] is not None for d in first))]
+    rows = [[_cell(d[n]) for n in names] for d in first]
     facts = list(summary(table))
     if len(table) > MOST_ROWS:
         facts.insert(0, f"… {len(table) - MOST_ROWS:,} more rows; .to_pandas() has them all")
@@ -113,13 +120,16 @@ def run_progress_bundle(progress: RunProgress, note: str = "") -> Bundle:
     return bundle_progress(" · ".join(progress.facts), progress.done, progress.total or 0, note)
 
 
-def compared_bundle(table: Table) -> Bundle:
+def compared_bundle(table: Table, told: BaseException | None = None) -> Bundle:
     """The cards of a comparison side by side, in what they differ, and what each took; cards still waiting say so."""
-    cards = [_card(e, table) for e in table.entries]
-    parts = [bundle_grid([replace(c, title=title) for c, title in zip(cards, _titles(table), strict=True)])]
-    if all(c.state != "streaming" for c in cards):
-        parts.append(_matrix(table))
-    return {mime: "\n".join(p[mime] for p in parts) for mime in ("text/html", "text/plain")}
+    own = [describe_combination(row) for row in _list_differing(table)]
+    cards = [replace(_card(e, table, told), title=" · ".join(facts), told=facts) for e, facts in zip(table.entries, own, strict=True)]
+    last = len({str(e.row.get(table.names[-1])) for e in table.entries}) if table.names else 0
+    columns = last if last in (2, 3, 4) and len(cards) > last else None  # a row for each model
+    if any(c.state == "streaming" for c in cards):
+        return bundle_grid(cards, columns=columns)
+    fold = f'<details class="{NO_MATH}"><summary>cost and time</summary>{_matrix(table)}</details>' if len(cards) > 1 else ""
+    return bundle_grid(cards, columns=columns, facts=[f"{len(cards)} answers", *itertools.islice(summary(table), 1, None)], fold=fold)
 
 
 def comparison_metadata(table: Table) -> dict[str, Any]:
@@ -151,20 +161,30 @@ def _cell(value: Any) -> Any:
     return shorten(mask(str(value)), _LONGEST_CELL)
 
 
-def _titles(table: Table) -> list[str]:
-    """What tells each combination from the others: a model that all have in common is left to the footers."""
+def _list_differing(table: Table) -> list[dict[str, Any]]:
+    """What tells each combination from the others: a model that all have in common is left out."""
     alike = len({str(e.row.get("model")) for e in table.entries}) == 1 and len(table.names) > 1
-    own = ({n: v for n, v in e.row.items() if n != "model" or not alike} for e in table.entries)
-    return [" · ".join(str(v) if n == "model" else f"{n} {format_value(v)}" for n, v in row.items()) for row in own]
+    return [{n: v for n, v in e.row.items() if n != "model" or not alike} for e in table.entries]
 
 
-def _card(entry: RowResult, table: Table) -> Card:
+def describe_combination(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A combination in the words in which a card says what was sent."""
+    return tuple(_describe_choice(name, value) for name, value in row.items())
+
+
+def _describe_choice(name: str, value: Any) -> str:
+    if name == "sample" and isinstance(value, int):
+        return name_sample(value)
+    return str(value) if name == "model" else f"{name} {format_value(value)}"
+
+
+def _card(entry: RowResult, table: Table, told: BaseException | None = None) -> Card:
     if entry.answered:
         answer = next(iter(one_row_table(entry, table)))
         if isinstance(answer, Response):
             return Card.of(answer)
     if entry.error is not None:
-        return Card.failed(entry.error)
+        return Card.failed(entry.error, told)
     return Card(state="streaming", model=str(entry.row.get("model", "")))
 
 
@@ -173,14 +193,12 @@ def one_row_table(entry: RowResult, table: Table) -> Table:
     return Table([entry], fetch=table.fetch, schema=table.schema)
 
 
-def _matrix(table: Table) -> Bundle:
-    """What each combination took: tokens, cost, and the seconds of its live call."""
-    columns = ("", *table.names, "tokens in / out", "cost", "time", *(["error"] if any(e.error for e in table.entries) else []))
+def _matrix(table: Table) -> str:
+    """What each combination took, as HTML: tokens, cost, and the seconds of its live call."""
+    columns = ("combination", "tokens in / out", "cost", "time")
     rows = []
-    for number, entry in enumerate(table.entries, 1):
+    for entry, row in zip(table.entries, _list_differing(table), strict=True):
         tokens = f"{entry.tokens[0]:,} / {entry.tokens[1]:,}" if entry.answered else ""
-        own = [_cell(entry.row.get(n)) for n in table.names]
-        told = [_cell(result_columns(entry)["error"])] if len(columns) > len(own) + 4 else []
-        rows.append((f"({number})", *own, tokens, format_money(entry.cost), f"{entry.duration:.2f} s" if entry.answered else "", *told))
-    shown = bundle_table("Cost and time", columns, rows, caption=" · ".join(itertools.islice(summary(table), 4)))
-    return {"text/html": shown["text/html"].removeprefix(load_style()), "text/plain": "\n" + shown["text/plain"]}
+        seconds = f"{entry.duration:.2f} s" if entry.answered else ""
+        rows.append((" · ".join(describe_combination(row)), tokens, format_money(entry.cost), seconds))
+    return html_tables.draw_table(*html_tables.drop_empty_columns(columns, rows))

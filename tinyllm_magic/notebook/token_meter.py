@@ -13,7 +13,7 @@ from ..clients import plans, token_counts
 from ..clients.history import HistoryEntry
 from ..clients.plans import Plan
 from ..clients.sessions import session
-from ..display.cards import describe_window
+from ..display.window_share import WindowShare
 from ..messages import Request
 from ..models import pricing
 from ..models.routing import Route
@@ -45,11 +45,14 @@ class TokenMeter:
         total = counts[-1]
         about = "≈ " if total.estimated else ""
         limit = request.params.get(route.facts.max_tokens_name)
-        words = describe_window(int(total), window, limit, about) or f"{about}{int(total):,} tokens; the context window is not known"
+        share = WindowShare(int(total), window, limit, about)
+        words = share.words or f"{about}{int(total):,} tokens; the context window is not known"
         most = pricing.most_expensive(request, route)
         parts = [{"label": f"{m.role} {c:,}", "tokens": int(c)} for m, c in zip(request.messages, counts[:-1], strict=True)]
-        parts.append({"label": f"around them {max(0, total - sum(counts[:-1])):,}", "tokens": max(0, total - sum(counts[:-1]))})
-        return {"parts": _fewer(parts), "window": window, "text": words, "cost": f"at most {format_money(most, '≈ ')}" if most else ""}
+        rest = max(0, int(total) - sum(map(int, counts[:-1])))
+        parts.append({"label": f"marks of the chat format {rest:,}", "tokens": rest})
+        cost = f"at most {format_money(most, about)}" if most else ""
+        return {"parts": _fewer(parts), "window": window, "text": words, "level": share.level, "cost": cost}
 
     def _counted(self, request: Request, route: Route) -> list[TokenCount]:
         """Tokens of each message and at last of the whole; estimated where an exact count would take long now."""

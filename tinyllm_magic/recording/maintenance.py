@@ -10,7 +10,7 @@ from ..errors import StoreError
 from ..messages import Message, begins_key, last_prompt
 from ..redaction import excerpt
 from ..responses import Record
-from ..text_format import format_money
+from ..text_format import format_money, shorten
 from .store import Store, Tidied
 
 Report = tuple[list[str], int]
@@ -52,7 +52,7 @@ def list_records(files: Sequence[str]) -> Report:
         lines += [file] if len(files) > 1 else []
         for record in sorted(store.records(), key=lambda r: r.created, reverse=True):
             asked, said = (excerpt(text, 48) for text in (last_prompt(record.request), record.answer.text or "(no text)"))
-            lines.append(f"{record.key[:15]}  {record.created[:19]}  {record.request.get('model', '')}  {asked} → {said}")
+            lines.append(f"{shorten(record.key, 16)}  {record.created[:19]}  {record.request.get('model', '')}  {asked} → {said}")
     return lines or ["no records"], 0
 
 
