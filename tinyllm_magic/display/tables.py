@@ -22,7 +22,7 @@ def bundle_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
     """A table with a title, and a remark below it."""
     rows = mask_data([tuple(row) for row in rows])  # before cells are broken into lines
     note = f'<p class="tlm-note">{escape(caption)}</p>' if caption else ""
-    columns, rows = html_tables.drop_empty_columns(columns, rows)
+    columns, rows = html_tables.drop_empty_columns(columns, list(rows))
     page = f'<div class="tlm {NO_MATH}" style="{SKELETON}">{html_tables.draw_table(columns, rows, title)}{note}</div>'
     text = html_tables.write_table(columns, rows, measure_width())
     return pack(load_style() + page, "\n".join(filter(None, (title, text, caption))))
