@@ -109,6 +109,7 @@ def mount(page):
     def draw(panel, views=1):
         state = {k: v for k, v in panel.get_state().items() if not k.startswith("_") and k not in ("layout", "tabbable", "tooltip")}
         page.evaluate(HOST, {"esm": str(panel._esm), "css": panel._css, "state": json.loads(json.dumps(state)), "views": views})
+        page.evaluate("() => document.querySelectorAll('.tlm-more').forEach(fold => { fold.open = true; })")
         return page
 
     return draw

@@ -227,6 +227,8 @@ def _keyboard(book):
     book.run(0)
     book.run(1)
     panel, keys = book.output(1), book.page.keyboard
+    panel.get_by_text("more: sampling, seed, recording mode").focus()
+    keys.press("Enter")
     panel.get_by_role("slider", name="top_p").focus()
     keys.press("ArrowDown")
     expect(panel.get_by_role("spinbutton", name="top_p value")).to_have_value("0.95")

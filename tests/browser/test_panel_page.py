@@ -44,6 +44,17 @@ def test_every_control_has_a_role_and_a_name(panel):
     expect(panel.get_by_role("img", name=re.compile("No prompt yet"))).to_have_count(1)
 
 
+def test_what_matters_first_is_seen_and_the_rest_unfolds_where_it_is_set(panel):
+    panel.evaluate("() => { document.querySelector('.tlm-more').open = false; }")
+    for name in ("temperature", "max_tokens"):
+        expect(panel.get_by_role("slider", name=name)).to_be_visible()
+    expect(panel.get_by_role("slider", name="top_p")).to_be_hidden()
+    expect(panel.get_by_text("not sent", exact=True)).to_have_count(0)
+    expect(panel.get_by_text("A field left empty is not sent")).to_be_visible()
+    panel.evaluate("() => host.fromKernel({top_p: 0.5})")
+    expect(panel.get_by_role("slider", name="top_p")).to_be_visible()
+
+
 def test_every_control_keeps_its_keys_from_the_notebook(panel):
     bare = ":is(input, select, button, textarea, [tabindex]):not([data-lm-suppress-shortcuts=true])"
     assert panel.locator(bare).count() == 0

@@ -257,9 +257,21 @@ def test_what_changes_no_value_is_said_in_a_sentence(shell, line, text):
 
 
 def test_a_change_of_what_answers_is_shown_with_its_reason(shell):
-    last = shown(shell, "model=gpt-4o").splitlines()[-1]
-    assert last.split("  ")[0] == "answers now"
-    assert "gpt-4o (openai)" in last
+    first = shown(shell, "model=gpt-4o").splitlines()[3]
+    assert first.split("  ")[0] == "answers now"
+    assert "gpt-4o (openai)" in first
+
+
+def test_llm_config_begins_with_what_answers_and_where_it_is_recorded_and_folds_what_is_not_set(shell):
+    with capture_output() as out:
+        shell.run_line_magic("llm_config", "temperature=0.2")
+        shell.run_line_magic("llm_config", "")
+    lines, html = out.outputs[-1].data["text/plain"].splitlines(), out.outputs[-1].data["text/html"]
+    assert lines[3].startswith("answers now")
+    assert lines[4].split() == ["recorded", "in", session.store(session.settings()).path.name, "mode", "auto"]
+    folded = html.index("<summary>")
+    assert html.index(">temperature<") < folded < html.index(">seed<")
+    assert row("\n".join(lines), "seed")[1:] == ["not", "set"]
 
 
 def test_a_trusted_key_name_shows_up_among_the_changes(shell):

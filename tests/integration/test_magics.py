@@ -67,6 +67,16 @@ def test_a_cell_is_rendered_asked_shown_and_assigned(shell):
     assert "Write about tea." in ran.text
 
 
+def test_the_first_card_of_a_session_tells_once_who_answers_and_where_it_is_recorded(shell):
+    store = session.store(session.settings()).path.name
+    run(shell, "%%llm -q\nNot shown")
+    first, second = (run(shell, "%%llm\nHello").last["text/html"] for _ in range(2))
+    assert f"<summary>echo answers, recorded in {store}</summary>" in first
+    assert "API_TYPE is echo" in first
+    assert str(Path.cwd()) not in first
+    assert "<summary>" not in second
+
+
 def test_nothing_else_enters_the_namespace(shell):
     before = set(shell.user_ns)
     run(shell, "%%llm\nHello")

@@ -39,7 +39,8 @@ class Card:
     of the live call, ``None`` when unknown; ``params`` the parameters sent; ``prompt`` the
     messages to show folded, with ``prompt_tokens`` for each; ``error`` the lines of an error;
     ``metadata`` goes into the output's metadata; ``images`` are thumbnails as data URLs, each with the image in words;
-    ``told`` are facts that stand beside the card already.
+    ``told`` are facts that stand beside the card already; ``about_session`` is what a reader of the session's first card wants to
+    know of it, a headline and sentences, folded.
     """
 
     text: str = ""
@@ -67,6 +68,7 @@ class Card:
     error: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     told: tuple[str, ...] = ()
+    about_session: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Take secrets out of all that is drawn, before Markdown, a highlighter or a cut tears one apart."""
@@ -261,11 +263,18 @@ def draw_article(card: Card, body: str, reasoning: str) -> str:
         for i, line in enumerate(card.error)
     ]
     parts.append(_draw_footer(card))
+    if card.about_session:
+        parts.append(_draw_about_session(*card.about_session))
     if card.prompt:
         count = f" · {sum(card.prompt_tokens):,} tokens" if card.prompt_tokens else ""
         inner = draw_messages(card.prompt, card.prompt_tokens)
         parts.append(f'<details class="tlm-asked {NO_MATH}"><summary>prompt{count}</summary>{inner}</details>')
     return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
+
+
+def _draw_about_session(headline: str, *sentences: str) -> str:
+    inner = "".join(f'<p class="tlm-note">{mark_code(line)}</p>' for line in sentences)
+    return f'<details class="{NO_MATH}"><summary>{escape(headline)}</summary>{inner}</details>'
 
 
 def pair_with_thumbnails(messages: Sequence[Message], thumbnails: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

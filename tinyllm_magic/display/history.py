@@ -12,7 +12,7 @@ from .bundle import SKELETON, Bundle, load_style, pack
 from .cards import Card, draw_card
 from .html_text import NO_MATH, escape
 
-_ASKED, _ANSWERED = 60, 60  # characters of a line
+_ASKED, _ANSWERED = 45, 45  # characters of a line
 _MOST_CALLS = 50  # of a map that are shown
 
 

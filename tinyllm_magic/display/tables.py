@@ -18,12 +18,17 @@ _NARROWEST = 13  # em, of a card that has another one beside it
 _COLUMNS = (3, 2, 4)  # in the order in which they are tried
 
 
-def bundle_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "") -> Bundle:
-    """A table with a title, and a remark below it."""
+def bundle_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str = "", folded: int = 0, rest: str = "more"
+) -> Bundle:
+    """A table with a title, and a remark below it; in HTML the last ``folded`` rows are behind a fold that counts them as ``rest``."""
     rows = mask_data([tuple(row) for row in rows])  # before cells are broken into lines
     note = f'<p class="tlm-note">{escape(caption)}</p>' if caption else ""
     columns, rows = html_tables.drop_empty_columns(columns, list(rows))
-    page = f'<div class="tlm {NO_MATH}" style="{SKELETON}">{html_tables.draw_table(columns, rows, title)}{note}</div>'
+    shown, behind = rows[: len(rows) - folded], html_tables.draw_table(columns, rows[len(rows) - folded :])
+    fold = f"<details><summary>{folded} {escape(rest)}</summary>{behind}</details>" if folded else ""
+    table = html_tables.draw_table(columns, shown, title)
+    page = f'<div class="tlm {NO_MATH}" style="{SKELETON}">{table}{fold}{note}</div>'
     text = html_tables.write_table(columns, rows, measure_width())
     return pack(load_style() + page, "\n".join(filter(None, (title, text, caption))))
 

@@ -24,6 +24,7 @@ from ..responses import Answer, Record, Response
 from ..text_format import name_sample
 from . import batch_cells, chat_turns, panel_answers
 from .cell_calls import make_call
+from .introduction import describe_session
 from .options import Options
 from .scope import Scope
 from .state import state
@@ -159,6 +160,9 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
     if chosen.quiet or not chosen.stream:
         prepared = prepared.in_one_piece()  # nobody watches it grow
     look = choose_look(chosen, prepared, turn)
+    introduces = not (state.introduced or chosen.quiet or chosen.samples)
+    if introduces:
+        look["about_session"] = describe_session(prepared)
     try:
         value = (
             answer_one(shell, chosen, call, prepared, look)
@@ -168,6 +172,7 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
     except (Stopped, SchemaError, ToolError) as unfinished:
         assign(shell, chosen, unfinished.response)
         raise
+    state.introduced = state.introduced or introduces
     if turn is None:
         note_answer(running_cell())
     else:

@@ -176,7 +176,7 @@ def _spec(name: str, route: Route) -> dict[str, Any]:
     refused = f"{route.model} takes no {name}" if name in facts.refuses else ""
     limit = facts.default_max_tokens if name == "max_tokens" else None
     known["rest"] = _RESTS.get(name, limit)
-    return {**known, "refused": refused, "unset": f"{limit:,} unless set" if limit else "not sent"}
+    return {**known, "refused": refused, "unset": f"{limit:,} unless set" if limit else ""}
 
 
 def origins(route: Route, current: Settings) -> dict[str, str]:

@@ -35,10 +35,14 @@ from ..text_format import format_money, shorten
 
 SettingRow = tuple[str, str, str]
 """What is set, its value, and where the value came from."""
+_NOT_SET = "not set"
 
 
 def list_settings() -> list[SettingRow]:
-    """Every setting with its value and where it came from, and what will answer; nothing in it is a path of this machine."""
+    """What will answer and where answers are recorded, then every setting with its value and where it came from, those set first.
+
+    Nothing in it is a path of this machine.
+    """
     current = session.settings()
     rows = [(s.name, *_describe_setting(current, s.name)) for s in SETTINGS.values()]
     for (name, key), origin in current.model_origins.items():
@@ -46,24 +50,26 @@ def list_settings() -> list[SettingRow]:
         rows.append((f"models.{name}.{key}", shown, origin.label))
     try:
         route = session.route(None, current)
-        rows.append(("answers now", f"{route.model} ({hide_private(route.endpoint.provider)})", route.why))
+        first = ("answers now", f"{route.model} ({hide_private(route.endpoint.provider)})", route.why)
     except ConfigError as error:
-        rows.append(("answers now", "unavailable with these settings", error.message))
-    return [*rows, ("recording", str(session.mode(current)), str(session.store(current).path.name))]
+        first = ("answers now", "unavailable with these settings", error.message)
+    mode = session.mode(current)
+    place = "nowhere" if mode is Mode.OFF else str(session.store(current).path.name)
+    return [first, ("recorded in", place, f"mode {mode}"), *sorted(rows, key=lambda row: row[2] == _NOT_SET)]
 
 
 def settings_table(rows: list[SettingRow]) -> Bundle:
     """All settings as a table."""
-    return tables.bundle_table(
-        "Settings", ("setting", "value", "from"), rows, caption="%llm_config KEY=VALUE changes a setting for this session"
-    )
+    unset = sum(row[2] == _NOT_SET for row in rows)
+    caption = "%llm_config KEY=VALUE changes a setting for this session"
+    return tables.bundle_table("Settings", ("setting", "value", "from"), rows, caption=caption, folded=unset, rest="that are not set")
 
 
 def changes_table(before: list[SettingRow], now: list[SettingRow], done: str) -> Bundle:
     """What differs between two lists of settings, and a remark on what else was done."""
     was = {row[0]: row for row in before}
     rows = [(*row, was[row[0]][1] if row[0] in was else "") for row in now if row not in before]
-    rows += [(name, "", "not set", value) for name, value, _ in before if name not in {row[0] for row in now}]
+    rows += [(name, "", _NOT_SET, value) for name, value, _ in before if name not in {row[0] for row in now}]
     if not rows:
         return {"text/plain": done or "nothing changed"}
     return tables.bundle_table("Settings changed", ("setting", "value", "from", "before"), rows, caption=done)
@@ -73,7 +79,7 @@ def _describe_setting(current: Settings, name: str) -> tuple[str, str]:
     """A setting's value as it may be shown, and its source; both say so where it is not set."""
     value = current.values.get(name)
     if value is None:
-        return ("", current.source(name).label if current.named(name) else "not set")
+        return ("", current.source(name).label if current.named(name) else _NOT_SET)
     return (_show(value, current, is_path=_is_path(BY_NAME, name)), current.source(name).label)
 
 

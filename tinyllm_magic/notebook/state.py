@@ -37,11 +37,12 @@ class Question:
 
 @dataclass
 class NotebookState:
-    """The panel, and the question and the plan of the last cell; ``None`` before the first."""
+    """The panel, the question and the plan of the last cell (``None`` before the first), and whether a card has told of the session."""
 
     panel: ParamPanel | None = None
     last_question: Question | None = None
     last_plan: Plan | None = None
+    introduced: bool = False
 
 
 state = NotebookState()

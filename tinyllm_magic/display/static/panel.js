@@ -2,6 +2,7 @@
 // Everything that comes from the kernel is set as text, never as markup.
 const PARAMETERS = ["temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty", "seed"];
 const MODES = ["auto", "replay", "refresh", "off"];
+const FIRST = ["temperature", "max_tokens"];  // the others are folded while they are not set
 const SHORT = { characters: 600, lines: 12 };
 let views = 0;
 
@@ -45,6 +46,7 @@ function render({ model, el }) {
   };
   const origin = (name) => model.get("origins")[name] || "";
   const root = make("fieldset", { className: "tlm tlm-panel" }, make("legend", { textContent: "Model parameters" }));
+  let place = root;  // where the next row stands
 
   function choice(name, options, extra, { label = name, along = () => ({}) } = {}) {
     const id = `${prefix}-${name}`;
@@ -52,7 +54,7 @@ function render({ model, el }) {
     const note = make("span", { className: "tlm-origin", id: `${id}-note` });
     select.setAttribute("aria-describedby", note.id);
     const row = make("div", { className: "tlm-row" }, make("label", { htmlFor: id, textContent: label }), select, note);
-    root.append(row);
+    place.append(row);
     on([name, "origins", ...extra], () => {
       row.hidden = !options().length;
       const wanted = options().map(([value, label]) => `${value}\n${label}`).join("\r");
@@ -93,7 +95,7 @@ function render({ model, el }) {
         marks.replaceChildren(...ticks().map((value) => new Option("", value)));
       });
     }
-    root.append(row);
+    place.append(row);
     let typing = false;
 
     const paint = () => {
@@ -110,7 +112,8 @@ function render({ model, el }) {
       }
       for (const one of [range, number, unset]) if (one) one.disabled = Boolean(refused);
       unset.setAttribute("aria-disabled", String(!sent));
-      note.textContent = refused || (sent ? origin(name) : without || "not sent");
+      note.textContent = refused || (sent ? origin(name) : without);
+      note.hidden = !note.textContent;
     };
     on([name, "specs", "origins"], paint);
 
@@ -147,8 +150,17 @@ function render({ model, el }) {
   }
 
   choice("model", () => model.get("models").map((m) => [m.name, m.label]), ["models"]);
-  PARAMETERS.forEach(parameter);
+  FIRST.forEach(parameter);
+  const rest = PARAMETERS.filter((name) => !FIRST.includes(name));
+  const more = make("details", { className: "tlm-more" }, control("summary", { textContent: "more: sampling, seed, recording mode" }));
+  root.append(make("p", { className: "tlm-empty", textContent: "A field left empty is not sent: the model's own value holds." }), more);
+  place = more;
+  rest.forEach(parameter);
   choice("mode", () => [["", "default"], ...MODES.map((m) => [m, m])], []);
+  place = root;
+  on([...rest, "mode"], () => {  // what is set is seen
+    if (model.get("mode") || rest.some((name) => (model.get(name) ?? null) !== null)) more.open = true;
+  });
 
   // The meter: one segment for each message, in the order of the words below it.
   const bar = make("div", { className: "tlm-bar" });
@@ -171,6 +183,7 @@ function render({ model, el }) {
     bar.hidden = !meter.window;
     bar.setAttribute("aria-label", meter.text || "");
     words.textContent = [meter.text, meter.cost].filter(Boolean).join(" · ");
+    words.className = `tlm-meter-text${meter.level ? ` tlm-alert tlm-alert-${meter.level}` : ""}`;
     parts.textContent = shown.map((part) => part.label).join(" · ");
     parts.hidden = !shown.length;
   });
