@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import threading
 import time
@@ -17,7 +18,7 @@ LENGTH = 1000
 REPEATS_BEFORE_HINT = 3
 USUAL_TOKENS = 300
 """Length of an answer where nothing is known of the model: a few paragraphs."""
-_LOOKED_AT = 20  # answers
+_LOOKED_AT = 50  # calls
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ class History(deque[HistoryEntry]):
 
     def expect_tokens(self, request: Request) -> int:
         """How many tokens an answer to a request is likely to have: as many as this model's last answers, at most what was asked for."""
-        known = [e.response.usage for e in self if e.response is not None and e.request.model == request.model]
-        lengths = [usage.completion_tokens for usage in known[-_LOOKED_AT:] if usage is not None and usage.completion_tokens > 0]
+        last = list(itertools.islice(reversed(self), _LOOKED_AT))
+        known = [e.response.usage for e in last if e.response is not None and e.request.model == request.model]
+        lengths = [usage.completion_tokens for usage in known if usage is not None and usage.completion_tokens > 0]
         likely = round(statistics.median(lengths)) if lengths else USUAL_TOKENS
         limit = request.params.get("max_completion_tokens") or request.params.get("max_tokens")
         return min(likely, int(limit)) if limit else likely
