@@ -8,6 +8,7 @@ from fakeserver import Turn
 from IPython.utils.capture import capture_output
 
 from tinyllm_magic import LLMCall, errors, map_rows, session
+from tinyllm_magic.batch import estimates
 from tinyllm_magic.display import output, views
 
 
@@ -167,6 +168,7 @@ def puts(monkeypatch, start):
 
 def test_a_long_map_tells_before_it_asks_what_it_is_going_to_take(run, puts, monkeypatch):
     monkeypatch.setenv("TINYLLM_API_TYPE", "openai")
+    monkeypatch.setattr(estimates, "_LONGEST", 60)  # a busy machine looks at all rows too
     map_rows(LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10), numbers(10), progress=False)
 
     run("%%llm --map [{'n':n}for(n)in(range(40))] -m gpt-4o-mini --max-tokens 10 --workers 2\nSay {{ n }}")
