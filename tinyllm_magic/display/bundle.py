@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..redaction import mask, mask_data, mask_html
-from ..text_format import printable, shorten
+from ..text_format import name_sample, printable, shorten
 from .html_text import replace_surrogates
 
 Bundle = dict[str, str]  # MIME type -> text
@@ -36,3 +38,14 @@ def format_value(value: object) -> str:
         value = int(value)
     value = mask_data(value)  # before the cut, which would leave a part of a secret
     return shorten(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False), 40)
+
+
+def describe_combination(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A combination in the words in which a card says what was sent."""
+    return tuple(_describe_choice(name, value) for name, value in row.items())
+
+
+def _describe_choice(name: str, value: Any) -> str:
+    if name == "sample" and isinstance(value, int):
+        return name_sample(value)
+    return str(value) if name == "model" else f"{name} {format_value(value)}"

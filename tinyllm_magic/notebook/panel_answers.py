@@ -13,6 +13,7 @@ from ..batch.table import Table
 from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
+from ..display.bundle import describe_combination
 from ..display.cards import Card
 from ..errors import ConfigError, TinyLLMError
 from ..messages import Message, to_messages
@@ -22,7 +23,6 @@ from ..settings import definitions
 from ..settings.definitions import SAMPLING
 from ..settings.layers import Settings
 from ..settings.origins import Origin
-from .result_table import describe_combination
 from .state import Question, state
 
 _MOVABLE = ("model", *SAMPLING)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..batch.table import RESULTS, RowResult, RunProgress, Table
 from ..display import html_tables
-from ..display.bundle import SKELETON, Bundle, format_value, load_style, pack
+from ..display.bundle import SKELETON, Bundle, describe_combination, load_style, pack
 from ..display.cards import Card, says_same
 from ..display.html_text import NO_MATH, escape, replace_surrogates
 from ..display.output import measure_width
@@ -21,7 +21,7 @@ from ..display.tables import bundle_grid, bundle_progress, bundle_table
 from ..redaction import mask
 from ..responses import Response
 from ..schemas.columns import sort_set
-from ..text_format import format_money, name_sample, shorten
+from ..text_format import format_money, shorten
 from . import score_views
 
 MOST_ROWS = 50
@@ -165,17 +165,6 @@ def _list_differing(table: Table) -> list[dict[str, Any]]:
     """What tells each combination from the others: a model that all have in common is left out."""
     alike = len({str(e.row.get("model")) for e in table.entries}) == 1 and len(table.names) > 1
     return [{n: v for n, v in e.row.items() if n != "model" or not alike} for e in table.entries]
-
-
-def describe_combination(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A combination in the words in which a card says what was sent."""
-    return tuple(_describe_choice(name, value) for name, value in row.items())
-
-
-def _describe_choice(name: str, value: Any) -> str:
-    if name == "sample" and isinstance(value, int):
-        return name_sample(value)
-    return str(value) if name == "model" else f"{name} {format_value(value)}"
 
 
 def _card(entry: RowResult, table: Table, told: BaseException | None = None) -> Card:
