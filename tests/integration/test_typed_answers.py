@@ -371,8 +371,8 @@ def test_a_dry_run_counts_the_schema_as_an_estimate(run, start):
 
     plain, typed = (run(f"%%llm {schema} --dry-run\nWho is it?").text for schema in ("", "--schema Person"))
 
-    assert "-- gpt-4o-mini · 11 tokens" in plain
-    assert int(re.search(r"-- gpt-4o-mini · ≈ (\d+) tokens", typed)[1]) > 40
+    assert "\n11 tokens = 4 user + 7 for marks of the chat format\n" in plain
+    assert int(re.search(r"\n≈ (\d+) tokens = 4 user \+ \d+ for marks of the chat format and the schema\n", typed)[1]) > 40
 
 
 def test_a_stop_in_the_second_try_keeps_the_first_and_records_no_more(start):
