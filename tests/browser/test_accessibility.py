@@ -86,6 +86,7 @@ def test_a_prompt_is_written_asked_and_put_into_a_new_cell_without_a_mouse(open_
     expect(book.output(2).get_by_role("article")).to_contain_text("Hello Ada, how's it going?")
     copy = book.output(2).get_by_role("button", name="Copy", exact=True)
     expect(copy).to_be_visible()
+    keys.press("Escape")  # out of the new cell's editor
     reach(book, "Prompt")
     keys.press("Enter")
     expect(cell(book, 2).locator(".tlm-shown-prompt")).to_contain_text("Don't say more.")
