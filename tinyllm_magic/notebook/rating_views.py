@@ -17,7 +17,8 @@ def show_rating(rating: BlindRating) -> tuple[Bundle, dict[str, Any]]:
     if not output.is_terminal(running) and rating.items:
         output.show_widget(make_panel(rating), describe_progress(rating))
     views = [read_view(rating, number) for number in range(len(rating.items))]
-    return rating_widget.bundle_rating(views, describe_progress(rating)), output.build_metadata("session")
+    when = f"{describe_progress(rating)} (when this cell was run)"
+    return rating_widget.bundle_rating(views, when), output.build_metadata("session")
 
 
 def make_panel(rating: BlindRating) -> RatingPanel:
