@@ -153,3 +153,15 @@ def test_embeddings(monkeypatch):
         again = client().get_embedding(["one", "two"], model="text-embedding-3-small")
         assert (first, types(first)) == (again, types(again))
         assert server.n == 1
+
+
+def test_a_row_that_is_known_to_be_recorded_is_answered_and_counted_as_by_the_whole_pipeline():
+    with override(api_type="echo", mode="auto"):
+        live = session.prepare("Hello").answer()
+        known = session.prepare("Hello").resolved()
+        ways = (known.answer, known.stream().finish)
+        counted = [(answer(), session.budget.totals[live.request.model].recorded) for answer in ways]
+    (short, _), (whole, _) = counted
+    assert short == whole
+    assert (short.source, short.text) == ("recorded", "Hello")
+    assert [times for _, times in counted] == [1, 2]
