@@ -26,7 +26,7 @@ from ..errors import OptionError, TinyLLMError
 from ..json_schema import describe_fields
 from ..schemas.schema import Schema
 from ..text_format import format_money
-from . import result_table
+from . import result_table, score_views
 from .options import Options
 
 QUICK = 0.5  # seconds; what is over sooner needs no progress
@@ -201,7 +201,7 @@ class TerminalProgress(ProgressLine):
         if table.progress.seconds > QUICK:
             super().close(table)
         if self._ends_with_table:
-            output.write(result_table.rows_bundle(table, _find_failure(table))["text/plain"] + "\n")
+            output.write(bundle_table(table, _find_failure(table))[0]["text/plain"] + "\n")
 
 
 def _watch(shell: Any, *, ends_with_table: bool = True) -> Watch:
@@ -215,5 +215,7 @@ def watcher(shell: Any) -> Watch:
 
 def bundle_table(table: Table, told: BaseException | None = None) -> tuple[Bundle, dict[str, Any]]:
     """How a table shows itself: data, and the facts for its metadata; without the words of ``told``, with which its cell ends."""
-    facts = result_table.comparison_metadata if table.kind == "compare" else result_table.table_metadata
-    return result_table.rows_bundle(table, told), facts(table)
+    describe = result_table.comparison_metadata if table.kind == "compare" else result_table.table_metadata
+    facts, scores = describe(table), score_views.expected_facts(table)
+    scored = score_views.join_parts(score_views.expected_parts(table))
+    return result_table.rows_bundle(table, told, scored), {**facts, **({"scores": scores} if scores and "table" in facts else {})}

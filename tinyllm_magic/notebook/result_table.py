@@ -22,7 +22,6 @@ from ..redaction import mask
 from ..responses import Response
 from ..schemas.columns import sort_set
 from ..text_format import format_money, shorten
-from . import score_views
 
 MOST_ROWS = 50
 _LONGEST_CELL = 200
@@ -30,11 +29,11 @@ _MOST_KEYS = 1000
 _LONGEST_FACT = 80
 
 
-def rows_bundle(table: Table, told: BaseException | None = None) -> Bundle:
+def rows_bundle(table: Table, told: BaseException | None = None, score: tuple[str, str] = ("", "")) -> Bundle:
     """The first rows of a table, what they sum to, and whether they were asked now.
 
     Columns of results in which nothing stands are left out. ``told`` is the error with which the cell of the table ends: its
-    words do not stand in the table too.
+    words do not stand in the table too; ``score``, as HTML and as text, stands above the rows.
     """
     if table.kind == "compare":
         return compared_bundle(table, told)
@@ -49,7 +48,7 @@ def rows_bundle(table: Table, told: BaseException | None = None) -> Bundle:
     facts = list(summary(table))
     if len(table) > MOST_ROWS:
         facts.insert(0, f"… {len(table) - MOST_ROWS:,} more rows; .to_pandas() has them all")
-    scored, said = score_views.join_parts(score_views.expected_parts(table))
+    scored, said = score
     kind = "live" if badge == "live" else "other"
     foot = escape(" · ".join(facts)) + (f' · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>' if badge else "")
     page = (
@@ -97,8 +96,7 @@ def table_metadata(table: Table) -> dict[str, Any]:
         "digest": digest.hexdigest(),
         "sources": sorted(table.stats.sources),
     }
-    scores = score_views.expected_facts(table)
-    return {"version": 1, "table": facts, **({"scores": scores} if scores else {})}
+    return {"version": 1, "table": facts}
 
 
 def _error_class(entry: RowResult) -> str | None:

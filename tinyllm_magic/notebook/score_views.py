@@ -1,6 +1,6 @@
 """How scores, comparisons and agreement are shown: the sentences, a chart, confusions, the failures first; as HTML and as text.
 
-Nothing here needs a kernel once it is shown. What ``verify`` compares of it stands in the metadata.
+Nothing here needs a kernel once it is shown. What a verification compares of it stands in the metadata.
 """
 
 from __future__ import annotations
