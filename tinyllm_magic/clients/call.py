@@ -104,6 +104,7 @@ class LLMCall:
     ``response.parsed`` is the checked value; ``tries=N`` asks up to N times in all where it does not fit. ``tools`` are
     functions that the model may call: they run until it answers, in at most ``max_steps`` requests, after asking you where
     ``approve=True``; ``response.steps`` has their results, which are recorded, so that a replay runs nothing.
+    ``effort`` (``low``, ``medium``, ``high``) says how much a model that reasons is to think.
     After ``call``, ``messages`` holds what was sent, ``model_output`` the answer's message as a dict, ``response`` the whole
     ``Response``.
 
