@@ -50,6 +50,8 @@ ATTACKS = [
     ("clients/client.py", "from ..batch import table"),
     ("clients/prepared.py", "from . import sessions"),
     ("batch/runner.py", "from ..display import cards"),
+    ("evaluation/scores.py", "from ..display import charts"),
+    ("evaluation/evaluable.py", "from ..batch import table"),
     ("batch/runner.py", "from ..notebook import cells"),
     ("display/views.py", "from ..clients import sessions"),
     ("display/views.py", "def late():\n    from ..recording import recorder"),

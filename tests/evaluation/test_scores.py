@@ -1,6 +1,8 @@
 """Scores of tables: what counts as right, what is left out, who was taken for whom, and which rows failed."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -129,3 +131,13 @@ def test_a_missing_extra_is_one_clear_error(labelled, monkeypatch, ask):
         ask(labelled("abab", "abba"))
     assert caught.value.extra == "stats"
     assert 'pip install "tinyllm-magic[stats]"' in caught.value.hint
+
+
+def test_the_libraries_of_statistics_are_imported_on_first_use():
+    script = """
+import sys
+import tinyllm_magic.batch.runner, tinyllm_magic.notebook.formatters
+print(sorted({"krippendorff", "numpy", "scipy", "sklearn", "statsmodels"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
