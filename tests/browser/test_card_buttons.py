@@ -174,6 +174,15 @@ def test_under_strict_replay_nothing_is_asked_again(context, tmp_path, weights_f
         book.close()
 
 
+def test_what_is_no_answer_has_no_buttons(notebook):
+    book = notebook(ECHO, "%%llm --dry-run\nhello", "%%llm\nhello", "%llm_history")
+    run_all(book, 5)
+    expect(button(book, 3, "Copy")).to_be_visible()
+    expect(book.output(2).get_by_role("article")).to_contain_text("Dry run")
+    assert cell(book, 2).locator(".tlm-actions").count() == 0
+    assert cell(book, 4).locator(".tlm-actions").count() == 0
+
+
 def test_a_key_of_the_file_that_is_no_key_is_not_run(notebook):
     book = notebook(ECHO, ASK)
     run_all(book, 3)

@@ -157,7 +157,7 @@ def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(context
     state.mkdir()
     with driver.serve(tmp_path / "root", state, settings={"tinyllm-magic:prompt-cell": {"languageId": True}}) as server:
         server.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
-        book = driver.Notebook(context, server, "marks.ipynb", kernel=False)
+        book = driver.Notebook(context, server, "marks.ipynb")
         assert [c.metadata.get("vscode") for c in book.saved().cells] == [{"languageId": "markdown"}, None, None]
         edit(book, 0)
         book.page.keyboard.press("Control+Home")

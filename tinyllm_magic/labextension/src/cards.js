@@ -28,7 +28,7 @@ function visitCard(notebook, article, onCard) {
   const cell = notebook.widgets.find(({ model, node }) => model.type === 'code' && node.contains(article));
   const index = cell ? cell.outputArea.widgets.findIndex(({ node }) => node.contains(article)) : -1;
   const facts = index < 0 ? null : cell.outputArea.model.get(index)?.metadata?.tinyllm_magic;
-  if (article.ariaBusy === 'true' || !facts) {
+  if (article.ariaBusy === 'true' || !facts || facts.about) {
     return;
   }
   const all = facts.answers ?? [facts];
