@@ -11,8 +11,9 @@ from tinyllm_magic.providers import http_connection
 
 @pytest.fixture
 def cell(shell, server, monkeypatch):
-    """Runs a prompt cell; time stands still, so that no connection grows old on a busy machine."""
+    """Runs a prompt cell; on a busy machine too, no connection grows old and the end of a stream is waited for."""
     monkeypatch.setattr(http_connection, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr(http_connection, "_PATIENCE", 30.0)
 
     def run(options, text):
         shell.run_cell_magic("llm", options, text)
