@@ -239,6 +239,11 @@ def test_a_preview_shows_messages_tokens_window_cost_and_key():
     assert "abc" * 20 not in data["text/plain"]
 
 
+def test_a_price_that_is_the_likely_one_and_the_highest_is_said_once():
+    data = dry_run.bundle_dry_run([Message("user", "x")], [1], cost=0.001, likely=(0.001, 100))
+    assert "\ncost: at most $0.0010\n" in data["text/plain"]
+
+
 @pytest.mark.parametrize(
     ("total", "max_tokens", "said", "level"),
     [

@@ -103,7 +103,9 @@ def _write_price(cost: float | None, likely: tuple[float | None, int], about: st
     if cost is None:
         return ""
     dollars, answer = likely
-    usual = f"about {format_money(dollars)} with an answer of {answer:,} tokens, " if dollars is not None and answer else ""
+    usual = (
+        f"about {format_money(dollars)} with an answer of {answer:,} tokens, " if dollars is not None and answer and dollars < cost else ""
+    )
     return f"cost: {usual}at most {format_money(cost, about)}"
 
 
