@@ -76,5 +76,21 @@ def read_data_url(url: str) -> bytes:
 
 def files_in(part: Mapping[str, Any]) -> list[FileText]:
     """The files in one part of a message's content."""
-    values = [part.get("text"), *(v for name in ("image_url", "file") for v in dict(part.get(name) or {}).values())]
-    return [v for v in values if isinstance(v, FileText)]
+    return [v for v in _values(part) if isinstance(v, FileText)]
+
+
+def recorded_files_in(part: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The files in one part of a recorded message, as ``FileText.canonical`` keeps them: the digest of each, and the file in words."""
+    known = [v for v in _values(part) if isinstance(v, Mapping) and "$sha256" in v]
+    return [(str(v["$sha256"]), _describe_canonical(v)) for v in known]
+
+
+def _values(part: Mapping[str, Any]) -> list[Any]:
+    held = (part.get(name) for name in ("image_url", "file"))
+    return [part.get("text"), *(v for place in held if isinstance(place, Mapping) for v in place.values())]
+
+
+def _describe_canonical(facts: Mapping[str, Any]) -> str:
+    size = facts.get("size", facts.get("len"))
+    shape = str(facts["pixels"]).replace("x", "×") if "pixels" in facts else f"{size:,} bytes" if isinstance(size, int) else ""
+    return ", ".join(filter(None, (str(facts.get("name") or facts.get("url") or facts.get("type", "file")), shape)))

@@ -128,12 +128,24 @@ def test_a_model_without_vision_is_refused_before_anything_is_sent(run, start):
     fake = start()
 
     dry = run("%%llm -m gpt-3.5-turbo --dry-run --image photo.png\nWhat is it?")
-    done = run("%%llm -m gpt-3.5-turbo --image photo.png\nWhat is it?")
 
     assert "gpt-3.5-turbo takes no images: the call would be refused" in dry.text
-    assert isinstance(done.error, errors.UnsupportedError)
-    assert "gpt-3.5-turbo takes no images" in str(done.error)
+    for mode in ("auto", "replay", "refresh", "off"):
+        done = run(f"%%llm -m gpt-3.5-turbo --image photo.png --mode {mode}\nWhat is it?")
+        assert isinstance(done.error, errors.UnsupportedError)
+        assert "gpt-3.5-turbo takes no images" in str(done.error)
     assert fake.n == 0
+
+
+def test_what_is_recorded_of_an_image_is_replayed_whatever_is_known_of_the_model_by_now(run, start, monkeypatch):
+    from tinyllm_magic.clients import prepared
+
+    start("a house")
+    with monkeypatch.context() as patched:
+        patched.setattr(prepared, "has_images", lambda messages: False)
+        run("%%llm -m gpt-3.5-turbo --image photo.png\nWhat is it?")
+
+    assert run("%%llm -m gpt-3.5-turbo --image photo.png\nWhat is it?").text.startswith("[photo.png, 40×30]\na house")
 
 
 def test_a_pdf_goes_as_it_is_where_the_model_takes_pdfs(run, start):

@@ -375,8 +375,6 @@ class LiveProvider:
     def send(self, request: Request) -> Iterator[Chunk]:
         """Yield a live answer, after what it can cost is reserved; raises ``BudgetError`` where it could pass the budget."""
         prepared, plan = self._prepared, self._prepared.plan
-        if not plan.route.facts.images and has_images(request.messages):
-            raise UnsupportedError(f"{plan.route.model} takes no images: nothing was sent", feature="images", hint="Ask a model that does.")
         if prepared.store is not None and plan.route.memory:
             prepared.store.remember(**plan.route.memory)
         self._reservation.hold()
@@ -493,6 +491,7 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             advice=prepared.advice,
         )
         try:
+            _demand_eyes(prepared)
             for last in recorder.send(plan.request, progress.accumulator, prepared.resolution):
                 yield last
             response = _build_response(plan, last)
@@ -509,6 +508,13 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             services.under_way.discard(plan.request.key)
         services.observe(plan, replace(typed, steps=()) if typed.steps else typed, reservation.take(), prepared.pace)
     return typed, fault
+
+
+def _demand_eyes(prepared: PreparedCall) -> None:
+    """Refuse images that a model is known not to see, in every mode: in a strict replay they are no miss."""
+    plan = prepared.plan
+    if not plan.route.facts.images and has_images(plan.request.messages) and not prepared.resolved().replays:
+        raise UnsupportedError(f"{plan.route.model} takes no images: nothing was sent", feature="images", hint="Ask a model that does.")
 
 
 def _build_response(plan: Plan, last: Chunk) -> Response:

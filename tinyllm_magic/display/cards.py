@@ -9,7 +9,7 @@ from typing import Any
 
 from ..attachments.parts import find_files
 from ..errors import ReplayMiss
-from ..file_text import files_in
+from ..file_text import files_in, recorded_files_in
 from ..messages import Message
 from ..redaction import mask, mask_data
 from ..responses import Response, ToolCall, Usage
@@ -280,6 +280,17 @@ def _draw_about_session(headline: str, *sentences: str) -> str:
 def pair_with_thumbnails(messages: Sequence[Message], thumbnails: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Each image of messages once: its thumbnail, "" where there is none that may be shown, and the image in words."""
     images = {file.facts.digest: file.facts.title for file in find_files(messages) if file.facts.width}
+    return _choose_thumbnails(images, thumbnails)
+
+
+def pair_recorded(messages: Sequence[Message], thumbnails: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The same for the messages of a record, which holds no file: the images that it has a thumbnail of."""
+    parts = (part for m in messages if isinstance(m.content, tuple) for part in m.content)
+    images = {digest: title for part in parts for digest, title in recorded_files_in(part) if digest in thumbnails}
+    return _choose_thumbnails(images, thumbnails)
+
+
+def _choose_thumbnails(images: Mapping[str, str], thumbnails: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     found = ((thumbnails.get(digest, ""), title) for digest, title in images.items())
     return tuple((url if len(url) < _LARGEST_THUMBNAIL and _THUMBNAIL.fullmatch(url) else "", title) for url, title in found)
 
@@ -343,14 +354,15 @@ def write_heading(message: Message, tokens: int | None, about: str = "") -> str:
 def write_message(message: Message) -> str:
     """A message as text; what is no text stands as a word, so that nothing is loaded."""
     parts = message.content if isinstance(message.content, tuple) else ({"text": message.content or ""},)
-    lines = [str(p["text"]) if "text" in p else _name_part(p) for p in parts]
+    lines = [p["text"] if isinstance(p.get("text"), str) else _name_part(p) for p in parts]
     calls = [c.get("function", {}) for c in message.tool_calls]
     return "\n".join([*lines, *(f"tool call: {c.get('name')}({c.get('arguments')})" for c in calls)]).strip("\n")
 
 
 def _name_part(part: Mapping[str, Any]) -> str:
     """A part that is no text, in brackets: what file it is, or what type of part."""
-    return "".join(f"[{file.facts.title}]" for file in files_in(part)) or f"[{part.get('type', 'part')}]"
+    titles = [file.facts.title for file in files_in(part)] or [title for _, title in recorded_files_in(part)]
+    return "".join(f"[{title}]" for title in titles) or f"[{part.get('type', 'part')}]"
 
 
 def _describe_waiting(card: Card) -> str:

@@ -205,6 +205,7 @@ def store_record(key: str) -> Bundle:
         text=answer.text or "", source="recorded", model=answer.model or "", usage=answer.usage, cost=record.cost,
         duration=record.duration, finish_reason=answer.finish_reason, tool_calls=answer.tool_calls, prompt=asked,
         title=f"recorded {record.created}", notes=(f"key {record.key}", *answer.notes), value=_recorded_value(record),
+        images=cards.pair_recorded(asked, record.thumbnails),
     )  # fmt: skip
     return cards.bundle_card(card)
 

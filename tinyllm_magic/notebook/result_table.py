@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,11 +24,13 @@ from ..redaction import mask
 from ..responses import Response
 from ..schemas.columns import sort_set
 from ..text_format import format_money, shorten
+from ..unstable_text import MEMORY_ADDRESS
 
 MOST_ROWS = 50
 _LONGEST_CELL = 200
 _MOST_KEYS = 1000
 _LONGEST_FACT = 80
+_AT_ADDRESS = re.compile(f" at {MEMORY_ADDRESS.pattern}")
 
 
 def rows_bundle(table: Table, told: BaseException | None = None, score: tuple[str, str] = ("", "")) -> Bundle:
@@ -156,7 +160,17 @@ def _cell(value: Any) -> Any:
         value = html_tables.describe_cell(value)
     if value is None or isinstance(value, (bool, int, float)):
         return f"{value:.7f}".rstrip("0") if isinstance(value, float) and 0 < abs(value) < 0.0001 else value
-    return shorten(mask(str(value)), _LONGEST_CELL)
+    return shorten(mask(_describe(value)), _LONGEST_CELL)
+
+
+def _describe(value: Any) -> str:
+    """A value in words: of an object that has none but its type and address, no address; of an image its size."""
+    pil = sys.modules.get("PIL.Image")  # where it is not imported, nothing is an image of it
+    if pil is not None and isinstance(value, pil.Image):
+        return f"[image, {value.width}×{value.height}]"
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"[{len(value):,} bytes]"
+    return str(value) if isinstance(value, str) else _AT_ADDRESS.sub("", str(value))
 
 
 def _list_differing(table: Table) -> list[dict[str, Any]]:
