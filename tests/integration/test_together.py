@@ -128,7 +128,7 @@ def test_a_stop_between_two_requests_of_all_four_keeps_the_conversation(run, sta
     start("First.", LOOKS, FITS)
     run("%%llm --chat house\nHello")
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tinyllm_magic.clients.prepared.follow_up_with_results", interrupt)
