@@ -145,9 +145,9 @@ def test_a_comparison_is_measured_by_its_first_call():
 
 def test_a_template_that_loops_for_long_is_given_up():
     loops = "".join(f"{{% for a{n} in range(9999) %}}" for n in range(3)) + "{% set x = 1 %}" + "{% endfor %}" * 3
-    started = time.monotonic()
+    started = time.thread_time()
     assert words(f"%%llm\n{loops}") == ["— takes long to render: --dry-run counts it"]
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 class Called(Exception):
