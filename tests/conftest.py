@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +14,25 @@ import pytest
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
 
+# jsonschema's optional parser of IRIs takes 2 s of every process that imports it, and no test asks for it
+sys.modules["rfc3987_syntax"] = None
+
 ROOT = Path(__file__).parent.parent
 _connect = socket.socket.connect
 KEY = "sk-a-very-secret-key-0123456789"
 _KEYS = ("OPENAI_", "AZURE_", "TINYLLM_", "JPY_SESSION_NAME")
+_LONG = ("test_style.py", "test_cli.py", "test_runner.py", "test_notebooks.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take long, each of a browser's among some others, so that none runs alone at the end."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    browsers = [f for f in files if f.parent.name == "browser"]
+    others = iter(sorted(files.keys() - set(browsers), key=lambda f: (f.name not in _LONG, f)))
+    order = [f for browser in browsers for f in (browser, *islice(others, 4))] + list(others)
+    items[:] = [item for f in order for item in files[f]]
 
 
 def _loopback_only(self, address):
