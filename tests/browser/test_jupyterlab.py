@@ -187,12 +187,14 @@ def test_a_notebook_reopened_in_another_kernel_shows_every_card_and_the_panels_t
     assert again.strangers == []
 
 
-def test_an_error_is_one_card_and_a_few_lines(notebook):
+def test_an_error_is_told_once_in_a_few_lines_below_what_had_arrived(notebook):
     book = notebook("%%llm -m gpt-4o\nhi")
     book.run(0)
     book.run(1, fails=True)
-    expect(card(book, 1)).to_contain_text("OPENAI_API_KEY")
     expect(card(book, 1).locator(".tlm-badge")).to_have_text("error")
+    told = book.output(1).locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText").last
+    expect(told).to_contain_text("OPENAI_API_KEY")
+    expect(card(book, 1)).not_to_contain_text("OPENAI_API_KEY")
     assert book.output(1).inner_text().count("Traceback") == 0
 
 

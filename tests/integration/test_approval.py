@@ -66,7 +66,7 @@ def test_a_replay_in_a_kernel_asks_nothing_and_says_the_same(kernel):
 def test_a_front_end_that_takes_no_input_gets_an_error_and_nothing_runs(kernel):
     shown, _ = kernel("%%llm --tools note --approve\nnote('a')")
 
-    assert "ToolError: note(word='a') was not run: it has to be approved, and nobody can be asked here" in shown
+    assert "note(word='a') was not run: it has to be approved, and nobody can be asked here" in shown
     assert "ran a" not in shown
 
 

@@ -414,8 +414,9 @@ def test_the_sdk_does_not_retry_by_itself_nor_log(start, sleeps, caplog):
     assert not [r for r in caplog.records if r.name.startswith("openai")]
 
 
-def test_an_answer_in_one_piece_is_asked_for_as_the_sdk_asks(start):
-    """It goes past the SDK's typed models, but with its headers, its address and its parameters."""
+def test_an_answer_in_one_piece_is_asked_for_as_the_sdk_asks(start, monkeypatch):
+    """Over the SDK it goes past its typed models, but with its headers, its address and its parameters."""
+    monkeypatch.setenv("TINYLLM_TRANSPORT", "sdk")
     server = start(200, 200)
     said = client().send_message("hi", model="gpt-4o-mini", temperature=0.5, mode="off")
     ours = dict(server.headers)

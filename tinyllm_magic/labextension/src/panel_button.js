@@ -12,6 +12,8 @@ export function addAskButton(panel, channel, asking) {
   button.title = 'Run the last prompt cell with these values';
   button.setAttribute('aria-label', 'ask: run the last prompt cell with these values');
   button.dataset.lmSuppressShortcuts = 'true';
+  // a field that is left by this click may move the row from under the pointer
+  button.addEventListener('pointerdown', event => button.setPointerCapture(event.pointerId));
   const status = panel.querySelector('[role=status]');
   button.addEventListener('click', async () => {
     if (!channel.isOpen) {
