@@ -74,6 +74,13 @@ def meter(book, index):
     return cell(book, index).get_by_role("group", name="Size of this prompt")
 
 
+def expect_completion(book, name, word):
+    """What Enter takes, and its word; on a slow machine a list for fewer letters is narrowed, and names with gaps follow."""
+    first = book.page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item").first
+    expect(first.locator(".jp-Completer-match")).to_have_text(name)
+    expect(first).to_have_attribute("title", word)
+
+
 def completions(book):
     """What the list of completions offers, once it is there."""
     items = book.page.locator(".jp-Completer:not(.lm-mod-hidden) .jp-Completer-item")

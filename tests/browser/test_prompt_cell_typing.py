@@ -1,7 +1,7 @@
 """Typing in a prompt cell as a person does, in JupyterLab and Notebook 7."""
 
 import pytest
-from browser.prompts import cell, completions, edit, expect_source, source, type_into, type_on
+from browser.prompts import cell, completions, edit, expect_completion, expect_source, source, type_into, type_on
 from playwright.sync_api import expect
 
 TYPED = """%%llm -o x
@@ -62,24 +62,25 @@ def test_completions_come_while_typing_each_with_a_word_on_it(open_notebook):
     book.run(1)
     edit(book, 2)
     type_on(book, " {{ to")
-    assert completions(book) == {"topic": "text, 4 characters"}
+    expect_completion(book, "topic", "text, 4 characters")
     book.page.keyboard.press("Enter")
     type_on(book, " | upp")
-    assert completions(book) == {"upper": "Convert a value to uppercase"}
+    expect_completion(book, "upper", "Convert a value to uppercase")
     book.page.keyboard.press("Tab")
     type_on(book, " }} of {{ poem.ti")
     assert "title" in completions(book)
     book.page.keyboard.press("Enter")
     type_on(book, " }}{% sys")
-    assert completions(book) == {"system": "a system message, to endsystem"}
+    expect_completion(book, "system", "a system message, to endsystem")
     book.page.keyboard.press("Enter")
     assert source(book, 2) == "%%llm\nWrite about {{ topic | upper }} of {{ poem.title }}{% system%}"
 
     type_into(book, 3, "%%llm --mode re")
-    assert completions(book) == {"refresh": "always ask, and record", "replay": "answer from the store alone"}
+    both = {"refresh": "always ask, and record", "replay": "answer from the store alone"}
+    assert both.items() <= completions(book).items()
     book.page.keyboard.press("Enter")
     type_on(book, " --map r")
-    assert completions(book) == {"rows": "list of 1 dict"}
+    expect_completion(book, "rows", "list of 1 dict")
     book.page.keyboard.press("Enter")
     assert source(book, 3) == "%%llm --mode refresh --map rows"
     assert book.errors == []
@@ -92,11 +93,11 @@ def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
     book.run(1)
     edit(book, 2)
     type_on(book, "{{ poe")
-    assert completions(book) == {"poem": "dict of 1"}
+    expect_completion(book, "poem", "dict of 1")
     book.page.keyboard.press("Escape")
     expect(book.page.locator(".jp-Completer:not(.lm-mod-hidden)")).to_have_count(0)
     book.page.keyboard.press("Tab")
-    assert completions(book) == {"poem": "dict of 1"}
+    expect_completion(book, "poem", "dict of 1")
     book.page.keyboard.press("Enter")
     expect_source(book, 2, "%%llm\n{{ poem}}")
     book.start(3)
@@ -106,7 +107,7 @@ def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
     book.wait_idle()
     (book.server.root / "go").unlink()
     type_on(book, "p")
-    assert completions(book) == {"upper": "Convert a value to uppercase"}
+    expect_completion(book, "upper", "Convert a value to uppercase")
 
 
 def test_python_cells_complete_as_before(notebook):
