@@ -2,6 +2,7 @@
 
 import pytest
 from fakeserver import FakeServer
+from IPython.utils.capture import capture_output
 
 from tinyllm_magic import override
 
@@ -21,3 +22,18 @@ def recording():
     """Answers are recorded as in a notebook; retries hardly wait."""
     with override(mode="auto", waiting_time=0.01):
         yield
+
+
+@pytest.fixture
+def run(shell):
+    """Runs a cell; gives its result and error, and as text and HTML the last state of what it shows."""
+
+    def run_cell(cell):
+        with capture_output() as captured:
+            captured.result = shell.run_cell(cell)
+        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
+        last = captured.outputs[-1].data if captured.outputs else {}
+        captured.text, captured.html = (last.get(f"text/{kind}", "") for kind in ("plain", "html"))
+        return captured
+
+    return run_cell

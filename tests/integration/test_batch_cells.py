@@ -5,7 +5,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from fakeserver import Turn
-from IPython.utils.capture import capture_output
 
 from tinyllm_magic import LLMCall, errors, map_rows, session
 from tinyllm_magic.batch import estimates
@@ -20,16 +19,10 @@ pytestmark = pytest.mark.usefixtures("recording")
 
 
 @pytest.fixture
-def run(shell, monkeypatch):
+def run(run, monkeypatch):
     monkeypatch.setenv("TINYLLM_API_TYPE", "echo")
-
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        return captured
-
-    run_cell("rows = [{'w': 'tea'}, {'w': 'milk'}, {'w': 'tea'}, {'v': 1}]")
-    return run_cell
+    run("rows = [{'w': 'tea'}, {'w': 'milk'}, {'w': 'tea'}, {'v': 1}]")
+    return run
 
 
 def test_a_mapped_cell_shows_its_table_and_hands_it_over(run, shell):

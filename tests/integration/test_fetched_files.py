@@ -4,7 +4,6 @@ import json
 
 import pytest
 from filemaker import document, picture
-from IPython.utils.capture import capture_output
 
 from tinyllm_magic import errors, override, session
 from tinyllm_magic.attachments.sources import Bytes
@@ -37,18 +36,6 @@ def recording(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with override(mode="auto", model="gpt-4o"):
         yield
-
-
-@pytest.fixture
-def run(shell):
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
-        captured.text = captured.outputs[-1].data["text/plain"] if captured.outputs else ""
-        return captured
-
-    return run_cell
 
 
 CELL = f"%%llm --fetch --image {URL}\nWhat is it?"

@@ -5,7 +5,6 @@ import json
 import pytest
 from filemaker import document, picture
 from htmlaudit import Page
-from IPython.utils.capture import capture_output
 
 from tinyllm_magic import errors, override, session
 
@@ -18,19 +17,6 @@ def recording(tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("Milk", "utf-8")
     with override(mode="auto", model="gpt-4o"):
         yield
-
-
-@pytest.fixture
-def run(shell):
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
-        last = captured.outputs[-1].data if captured.outputs else {}
-        captured.text, captured.html = (last.get(f"text/{kind}", "") for kind in ("plain", "html"))
-        return captured
-
-    return run_cell
 
 
 def sent(fake):

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from IPython.utils.capture import capture_output
 
 from tinyllm_magic import LLMCall, errors, map_rows, session
 from tinyllm_magic.batch.table import RowResult, Table
@@ -16,16 +15,10 @@ rows = [{"w": w, "label": label} for w, label in [("good", "good"), ("bad", "bad
 
 
 @pytest.fixture
-def run(shell, monkeypatch):
+def run(run, monkeypatch):
     monkeypatch.setenv("TINYLLM_API_TYPE", "echo")
-
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        return captured
-
-    run_cell(SETUP)
-    return run_cell
+    run(SETUP)
+    return run
 
 
 def shown(done):

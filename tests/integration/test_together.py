@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from filemaker import picture
-from IPython.utils.capture import capture_output
 from PIL import Image
 
 from tinyllm_magic import Chat, errors, override, session
@@ -36,17 +35,9 @@ def recording():
 
 
 @pytest.fixture
-def run(shell):
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
-        last = captured.outputs[-1].data if captured.outputs else {}
-        captured.text, captured.html = (last.get(f"text/{kind}", "") for kind in ("plain", "html"))
-        return captured
-
-    run_cell(DEFINITION)
-    return run_cell
+def run(run):
+    run(DEFINITION)
+    return run
 
 
 def restart():

@@ -3,7 +3,6 @@
 import builtins
 
 import pytest
-from IPython.utils.capture import capture_output
 
 from tinyllm_magic import errors, override, session
 
@@ -30,17 +29,9 @@ def recording():
 
 
 @pytest.fixture
-def run(shell):
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
-        last = captured.outputs[-1].data if captured.outputs else {}
-        captured.text, captured.html = (last.get(f"text/{kind}", "") for kind in ("plain", "html"))
-        return captured
-
-    run_cell(WEATHER)
-    return run_cell
+def run(run):
+    run(WEATHER)
+    return run
 
 
 def test_a_cell_runs_functions_and_its_card_folds_the_steps(run, start, shell):

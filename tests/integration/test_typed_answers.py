@@ -7,7 +7,6 @@ from typing import Literal
 
 import pytest
 from fakeserver import Turn
-from IPython.utils.capture import capture_output
 from pydantic import BaseModel
 
 from tinyllm_magic import LLMCall, OpenAIClient, client, errors, override, register_client, session
@@ -30,17 +29,9 @@ def recording():
 
 
 @pytest.fixture
-def run(shell):
-    def run_cell(cell):
-        with capture_output() as captured:
-            captured.result = shell.run_cell(cell)
-        captured.error = captured.result.error_in_exec or captured.result.error_before_exec
-        last = captured.outputs[-1].data if captured.outputs else {}  # an answer that grows has several states
-        captured.text, captured.html = (last.get(f"text/{kind}", "") for kind in ("plain", "html"))
-        return captured
-
-    run_cell(f"import pydantic\n{PERSON}")
-    return run_cell
+def run(run):
+    run(f"import pydantic\n{PERSON}")
+    return run
 
 
 def call(schema=Person, **params):
