@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_cache(commands)
     _add_mark(commands)
+    _add_textconv(commands)
     named = commands.add_parser("models", help="named models; fetch the embedded model's weights")
     named.add_argument("what", nargs="?", choices=("list", "fetch"), default="list")
     named.set_defaults(run=run_models)
@@ -133,6 +134,17 @@ def _add_mark(commands: Any) -> None:
     parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
     parser.add_argument("--remove", action="store_true", help="take the marks out")
     parser.set_defaults(run=run_mark)
+
+
+def _add_textconv(commands: Any) -> None:
+    parser = commands.add_parser(
+        "textconv",
+        help="print a store as text, for git diff",
+        description="Prints a store of recorded answers as text, one block a call, so that `git diff` is readable: "
+        "put `*.llm.jsonl diff=llm` into .gitattributes, and run `git config diff.llm.textconv 'tinyllm-magic textconv'`.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.set_defaults(run=run_textconv)
 
 
 def _positive(text: str) -> int:
@@ -234,6 +246,14 @@ def run_cache(chosen: argparse.Namespace) -> int:
     lines, code = maintenance.COMMANDS[chosen.what]([*chosen.files])
     _print_lines(lines)
     return code
+
+
+def run_textconv(chosen: argparse.Namespace) -> int:
+    """Print a store as ``git diff`` shows it."""
+    from .recording.record_text import write_store
+
+    _print_lines(write_store(chosen.file))
+    return 0
 
 
 def run_demo(chosen: argparse.Namespace) -> int:

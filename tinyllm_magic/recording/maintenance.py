@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import StoreError
-from ..messages import Message, begins_key, last_prompt
+from ..messages import begins_key, last_prompt
 from ..redaction import excerpt
-from ..responses import Record
 from ..text_format import format_money, shorten
+from .record_text import format_record
 from .store import Store, Tidied
 
 Report = tuple[list[str], int]
@@ -63,25 +62,7 @@ def show_records(files: Sequence[str]) -> Report:
     found = [r for r in store.records() if not wanted or any(begins_key(beginning, r.key) for beginning in wanted)]
     if wanted and not found:
         raise StoreError(f"no recorded answer in {files[0]} has a key that begins with {' or '.join(wanted)}", path=str(store.path))
-    return [line for record in found for line in _format_record(record)], 0
-
-
-def _format_record(record: Record) -> list[str]:
-    answer, request = record.answer, record.request
-    facts = {
-        "key": record.key,
-        "model": f"{request.get('model', '')} → {answer.model or ''} ({request.get('provider', '')})",
-        "params": json.dumps(request.get("params", {}), ensure_ascii=False),
-        "sample": str(request.get("sample", 0)),
-        "recorded": f"{record.created}, {record.duration:.2f} s, version {record.version}",
-        "tokens": f"{answer.usage.prompt_tokens} in / {answer.usage.completion_tokens} out" if answer.usage else "",
-        "finish": answer.finish_reason or "",
-    }
-    lines = [f"{name:<9}{value}" for name, value in facts.items() if value]
-    for message in map(Message.of, request.get("messages", ())):
-        lines += [f"[{message.role}]", *message.text.splitlines()]
-    calls = [f"tool call: {c.name}({c.arguments})" for c in answer.tool_calls]
-    return [*lines, "[answer]", *(answer.text or "").splitlines(), *calls, ""]
+    return [line for record in found for line in format_record(record)], 0
 
 
 def tidy(files: Sequence[str]) -> Report:
