@@ -1,4 +1,5 @@
 import re
+import sys
 
 import pytest
 from htmlaudit import ATTACKS, Page
@@ -262,3 +263,11 @@ def test_tasks_of_a_list_are_marked_as_open_or_done_and_nothing_else_is():
     assert [s["aria-label"] for s in Page(drawn).all("span")] == ["done", "open"]
     assert drawn.count('<li class="tlm-task">') == 2
     assert "<input" not in drawn
+
+
+def test_html_without_its_sanitiser_is_text_and_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nh3", None)
+    drawn = markup.render("<b>bold</b><script>run()</script>", "html")
+    assert "HTML is shown as text here" in drawn
+    assert "&lt;script&gt;" in drawn
+    assert "<b>" not in drawn

@@ -87,3 +87,10 @@ def test_a_lock_that_is_free_again_is_waited_for_again(store):
     with lock.held():
         pass
     assert not lock._is_stuck
+
+
+def test_in_a_web_page_nothing_is_locked(store, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    filled(store, "a")
+    store.tidy()
+    assert not [*store.path.parent.glob(".*.lock*")]

@@ -7,6 +7,7 @@ import pytest
 from records import Untouched, ask, filled, make
 
 from tinyllm_magic import Message
+from tinyllm_magic.clients.plans import choose_advice
 from tinyllm_magic.errors import ReplayMiss
 from tinyllm_magic.recording.codec import decode, encode
 from tinyllm_magic.recording.lookup import Lookup, Siblings
@@ -15,6 +16,8 @@ from tinyllm_magic.recording.modes import Mode
 from tinyllm_magic.recording.recorder import RecordingProvider
 from tinyllm_magic.recording.store import Store
 from tinyllm_magic.responses import Answer, Record
+from tinyllm_magic.settings.layers import load
+from tinyllm_magic.settings.origins import Origin
 
 
 def test_nearest_is_the_one_with_the_fewest_differences_then_the_most_alike(store):
@@ -192,3 +195,16 @@ def test_a_damaged_neighbour_does_not_spoil_the_report(store):
     with store.path.open("ab") as file:
         file.write(b'{"key":"k1:x","request":{"messages":[[[]]]},"answer":{}}\n{"key":"k1:y","request":[1]}\n{"key":"k1:z"\n')
     assert "Hello you" in str(missed(store, ask("Hello me")))
+
+
+def test_the_reader_of_a_published_page_is_told_what_it_answers_and_not_how_to_record(store, monkeypatch):
+    monkeypatch.setattr("sys.platform", "emscripten")
+    filled(store, "the capital of France")
+    advice = choose_advice(Origin.ENVIRONMENT, load(store.path.parent, {"TINYLLM_MODE": "replay"}))
+    with pytest.raises(ReplayMiss) as caught:
+        list(RecordingProvider(Untouched(), store, Mode.REPLAY, advice=advice).send(ask("the capital of Spain")))
+    first, *_, last = str(caught.value).splitlines()
+    assert first == "this page answers only what was recorded, and this was not (1 answer is recorded)"
+    assert "[France]" in str(caught.value)
+    assert last.endswith("run the notebook on your own computer.")
+    assert "TINYLLM_MODE" not in str(caught.value)

@@ -30,6 +30,7 @@ from ..settings.layers import Settings
 from ..settings.origins import Origin, Source, Sourced
 from ..settings.retry_policy import RetryPolicy
 from ..tools.functions import Tool
+from ..web_page import runs_in_page
 
 CONTROLS = ("timeout", "max_attempts", "waiting_time", "exponential_backoff_factor", "max_answer_bytes", "mode")
 _LIMITS = frozenset(responses_request.LIMITS)
@@ -93,6 +94,8 @@ _ADVICE = {
 
 def choose_advice(mode_origin: Origin, current: Settings) -> str:
     """What to do about a miss of a strict replay: it depends on who asked for the replay."""
+    if runs_in_page():
+        return misses.PAGE
     if current.replay_forced:
         return misses.ENVIRONMENT_AND_CALL if mode_origin is Origin.CALL else misses.ENVIRONMENT
     return _ADVICE.get(mode_origin, misses.SESSION)

@@ -50,7 +50,7 @@ def render(text: str, form: str = "markdown", clock: Clock = time.thread_time) -
         return _draw_markdown(text, clock)
     if form == "html":
         page = unfence(text)[1]
-        return _draw_text(text) if is_too_deep(page) else sanitize(page)
+        return _draw_text(text) if is_too_deep(page) else _draw_html(page)
     if form == "json":
         code, is_json = format_json(text)
         return _draw_code(code, "json", Deadline(clock), wrapped=True) if is_json else _draw_text(code)
@@ -58,6 +58,13 @@ def render(text: str, form: str = "markdown", clock: Clock = time.thread_time) -
         language, code = unfence(text)
         return _draw_code(code, language, Deadline(clock))
     return _draw_text(text)
+
+
+def _draw_html(page: str) -> str:
+    try:
+        return sanitize(page)
+    except ImportError:  # it has no build for a web page
+        return f"<p><em>HTML is shown as text here: what would make it safe, nh3, is not to be had.</em></p>{_draw_text(page)}"
 
 
 def _draw_text(text: str) -> str:

