@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..text_format import shorten
+from .junit import ERROR, FAILURE, SKIPPED, Case, Suite, write_junit
 
 SAME, DIFFERENT, MISSING, FAILED, NOTHING = "same", "different", "missing", "failed", "nothing to compare"
 _MOST_CELLS, _MOST_LINES, _WIDTH = 6, 14, 150
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -119,35 +117,17 @@ def _cut(line: str) -> str:
 
 def junit(verdicts: Sequence[NotebookVerdict]) -> bytes:
     """JUnit XML: a suite for each notebook, a test case for each code cell."""
-    root = ET.Element("testsuites", name="tinyllm-magic verify")
+    suites = []
     for verdict in verdicts:
-        bad = sum(c.failed for c in verdict.cells)
-        skipped = sum(c.verdict == NOTHING for c in verdict.cells)
-        suite = ET.SubElement(
-            root, "testsuite", name=_legal(verdict.path.name), tests=str(len(verdict.cells) + bool(verdict.problem)), failures=str(bad),
-            errors=str(int(bool(verdict.problem))), skipped=str(skipped), time=f"{verdict.seconds:.3f}",
-        )  # fmt: skip
-        for cell in verdict.cells:
-            _case(suite, verdict, cell)
-        if verdict.problem:
-            case = ET.SubElement(suite, "testcase", classname=_legal(str(verdict.path)), name="the notebook runs")
-            ET.SubElement(case, "error", message=_legal(verdict.problem))
-    for name in ("tests", "failures", "errors", "skipped"):
-        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
-    ET.indent(root)
-    return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
+        cases = [_case(cell) for cell in verdict.cells]
+        cases += [Case("the notebook runs", ERROR, verdict.problem)] if verdict.problem else []
+        suites.append(Suite(verdict.path.name, str(verdict.path), cases, verdict.seconds))
+    return write_junit("tinyllm-magic verify", suites)
 
 
-def _case(suite: ET.Element, verdict: NotebookVerdict, cell: CellVerdict) -> None:
-    case = ET.SubElement(suite, "testcase", classname=_legal(str(verdict.path)), name=_legal(f"cell {cell.number}: {cell.title}"))
-    text = _legal("\n".join(cell.lines))
+def _case(cell: CellVerdict) -> Case:
+    name = f"cell {cell.number}: {cell.title}"
     if cell.failed:
         first = next(iter(cell.lines), "")
-        ET.SubElement(case, "failure", type=cell.verdict, message=_legal(f"{cell.verdict}: {first}")).text = text
-    elif cell.verdict == NOTHING:
-        ET.SubElement(case, "skipped", message=NOTHING)
-
-
-def _legal(text: str) -> str:
-    """Text that XML may hold."""
-    return _NOT_XML.sub("�", text)
+        return Case(name, FAILURE, f"{cell.verdict}: {first}", "\n".join(cell.lines), kind=cell.verdict)
+    return Case(name, SKIPPED, NOTHING) if cell.verdict == NOTHING else Case(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,8 +15,8 @@ from typing import Any
 from ..errors import MissingExtraError, TinyLLMError
 from ..recording import copies, journal, misses
 from ..redaction import mask
-from ..text_format import shorten
 from . import kernels
+from .cell_text import is_prompt, title_of
 from .compare import difference, error_of, shows_answer, shows_error, was_executed, was_live
 from .environment import closed_environment
 from .kernels import NotebookError
@@ -29,9 +28,6 @@ _LIVE = (
     "answered live, although this is strict replay",
     "→ the notebook sets TINYLLM_MODE in its environment before it loads the extension: take that out",
 )
-
-_PROMPT = re.compile(r"^\s*(?:%%llm(?:\s|\Z)|(?:[\w.\[\]]+\s*=\s*)?%llm\s)", re.MULTILINE)
-
 Progress = Callable[[str], None]
 
 
@@ -193,7 +189,7 @@ class NotebookRun:
         return NotebookVerdict(self.path, tuple(cells), notes=tuple(notes), found=found, answered=self.answered)
 
     def _cell_verdict(self, number: int, before: Any, after: Any, error: tuple[str, str] | None, *, counts: bool) -> CellVerdict:
-        title = _title(before)
+        title = title_of(before.source)
         if error is not None and not counts:
             return CellVerdict(number, title, NOTHING, (f"{error[0]}: {_first(error[1])}",))
         if error is not None and not self._may_fail(before):
@@ -219,9 +215,9 @@ class NotebookRun:
         """Recording: every cell must run."""
         for number, (before, _after, error) in enumerate(self._pairs(now), 1):
             if error is not None and not self._may_fail(before):
-                yield self._failure(number, _title(before), error)
+                yield self._failure(number, title_of(before.source), error)
             else:
-                yield CellVerdict(number, _title(before), SAME)
+                yield CellVerdict(number, title_of(before.source), SAME)
 
     def _may_fail(self, cell: Any) -> bool:
         return self.options.allow_errors or _has_tag(cell, "raises-exception")
@@ -262,7 +258,7 @@ def _runs(cell: Any) -> bool:
 
 def _asks(cell: Any, error: tuple[str, str] | None) -> bool:
     """Whether a cell asks a model: it says so, or its Python did, and missed its answer."""
-    return bool(_PROMPT.search(cell.source)) or (error is not None and error[0] == "ReplayMiss")
+    return is_prompt(cell.source) or (error is not None and error[0] == "ReplayMiss")
 
 
 def _journal_in(scratch: Path) -> Path:
@@ -271,13 +267,6 @@ def _journal_in(scratch: Path) -> Path:
 
 def _has_tag(cell: Any, tag: str) -> bool:
     return tag in (cell.metadata.get("tags") or ())
-
-
-def _title(cell: Any) -> str:
-    """The first line of a cell, and for a prompt cell the first of its prompt."""
-    lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
-    title = " ⏎ ".join(lines[:2] if lines and lines[0].startswith("%%") else lines[:1])
-    return shorten(mask(title), 80)  # a cut would leave a part of a secret
 
 
 def _first(text: str) -> str:
