@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import math
 import os
 import shutil
 import sys
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--folder", type=Path, default=Path("tinyllm-demo"), help="where the executed notebook goes (default: %(default)s)")
     demo.set_defaults(run=run_demo)
     _add_verify(commands)
+    _add_drift(commands)
     _add_cache(commands)
     _add_mark(commands)
     _add_textconv(commands)
@@ -115,6 +117,25 @@ def _add_verify(commands: Any) -> None:
     env_help = "let this variable through to the notebook; repeatable, and never for one that looks secret"
     parser.add_argument("--env", action="append", default=[], metavar="NAME", help=env_help)
     parser.set_defaults(run=run_verify)
+
+
+def _add_drift(commands: Any) -> None:
+    parser = commands.add_parser(
+        "drift",
+        help="ask some recorded questions again: does the model still answer as recorded?",
+        description="Asks recorded questions of a notebook again and says of each: same, changed or could not tell, by the model that "
+        "answers, its fingerprint, the text, and over several samples a test. The store and the notebook stay as they are. "
+        "Exit code: 0 nothing has changed, 1 something has, 2 nothing could be told, or strict replay forbids to ask.",
+    )
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument("--sample", type=_positive, default=10, metavar="K", help="how many questions (default: %(default)s)")
+    budget_help = "the most that may be spent (default: 0, which asks models on this machine alone)"
+    parser.add_argument("--budget", type=_dollars, default=0.0, metavar="USD", help=budget_help)
+    seed_help = "which questions are chosen: the same seed, the same ones (default: %(default)s)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=seed_help)
+    parser.add_argument("--allow-unpriced", action="store_true", help="also ask models whose price is unknown: no budget holds them")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML, too")
+    parser.set_defaults(run=run_drift)
 
 
 def _add_cache(commands: Any) -> None:
@@ -151,6 +172,16 @@ def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
     return int(text)
+
+
+def _dollars(text: str) -> float:
+    try:
+        amount = float(text.removeprefix("$"))
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no amount in US dollars")
+    return amount
 
 
 def run_verify(chosen: argparse.Namespace) -> int:
@@ -225,6 +256,23 @@ class _ProgressLine:
         if self._out.isatty():
             self._out.write("\r\x1b[K")
             self._out.flush()
+
+
+def run_drift(chosen: argparse.Namespace) -> int:
+    """Ask recorded questions again: the plan first, then the verdicts; progress on standard error."""
+    from .publishing import drift, drift_report
+
+    run = drift.plan_drift(chosen.notebook, drift.DriftOptions(chosen.sample, chosen.budget, chosen.seed, chosen.allow_unpriced))
+    _print_lines(drift_report.describe_plan(run))
+    progress = _ProgressLine(sys.stderr)
+    run.ask(progress.show)
+    progress.clear()
+    _print_lines(drift_report.describe(run))
+    if chosen.junit is not None:
+        _write_junit(chosen.junit, drift_report.junit(run))
+    if run.stopped:
+        raise KeyboardInterrupt
+    return drift_report.exit_code(run)
 
 
 def run_mark(chosen: argparse.Namespace) -> int:
