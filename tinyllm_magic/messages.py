@@ -20,6 +20,7 @@ KEY_VERSION = "k1"
 CONVERSATIONS = ("chat", "responses")
 """Kinds of requests that are the same question, asked through another API of the vendor's."""
 _LARGEST_EXACT_INTEGER = 2**53 - 1  # RFC 8785, section 3.2.2.3: beyond it a double is not exact
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _BLOB = re.compile(r"^data:([\w.+/-]*);base64,")
 
 
@@ -137,13 +138,19 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
         if not all(isinstance(k, str) for k in value):
             raise MessageError(f"{where} has a key that is not text; JSON cannot hold it")
-        return {k: _plain(v, f"{where}.{k}") for k, v in value.items()}
+        return {k: v if _is_plain(v) else _plain(v, f"{where}.{k}") for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v, f"{where}[{i}]") for i, v in enumerate(value)]
     raise MessageError(
         f"{where} is of type {type(value).__name__}, which JSON cannot hold",
         hint="Pass text, numbers, booleans, None, lists or dicts.",
     )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether ``_plain`` would leave a value as it is; most of them are, and the place of each need not be spelt out."""
+    kind = type(value)
+    return not value.startswith("data:") if kind is str else value is None or kind is float or kind is bool
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,12 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The digest under which the answer is recorded; raises ``MessageError`` for NaN and the like."""
-        return key_of(self.canonical())
+        return key_of(self.form)
+
+    @cached_property
+    def form(self) -> dict[str, Any]:
+        """The canonical form made once, for who only reads it."""
+        return self.canonical()
 
     def with_sample(self, sample: int) -> Request:
         """The same question, another draw."""
@@ -211,7 +223,7 @@ def key_of(canonical: Mapping[str, Any]) -> str:
 
 
 def _dump_plainly(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _is_written_plainly(value: Any) -> bool:

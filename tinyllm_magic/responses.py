@@ -320,6 +320,8 @@ class Response:
     @property
     def usage(self) -> Usage | None:
         """Tokens in and out."""
+        if not self.steps:
+            return self.record.answer.usage
         known = [u for u in (*(s.response.usage for s in self.steps), self.record.answer.usage) if u is not None]
         return functools.reduce(operator.add, known) if known else None
 

@@ -42,6 +42,17 @@ def test_rows_that_ask_the_same_make_one_call_in_every_mode(scripted, mode):
     assert table[2].text == "<Say tea>"
 
 
+def test_what_the_rows_of_each_model_have_in_common_is_prepared_once(scripted, monkeypatch):
+    prepared, plain = [], type(session).prepare
+    monkeypatch.setattr(type(session), "prepare", lambda *args, **how: prepared.append(1) or plain(*args, **how))
+
+    table = map_rows(CALL, ROWS, grid={"temperature": [0, 0.5]}, samples=2)
+
+    assert len(table) == 16
+    assert set(table["answer"]) == {"<Say tea>", "<Say milk>", "<Say water>"}
+    assert len(prepared) == 4
+
+
 def test_what_is_recorded_is_not_asked_again(scripted):
     map_rows(CALL, ROWS)
     scripted.prompts.clear()

@@ -6,7 +6,6 @@ import sys
 import textwrap
 import threading
 from collections.abc import Mapping
-from types import SimpleNamespace
 
 import pytest
 
@@ -23,12 +22,17 @@ def response(text="tea"):
     return Response(REQUEST, Record(REQUEST.key, REQUEST.canonical(), Answer(text=text, finish_reason="stop")), "live", call=object())
 
 
+def put_away(spool, place, key=None):
+    spool.settle(place, key)
+    spool.put_away()
+
+
 def spooled(rows, *, in_memory=False, keep=0):
     spool = SpilledEntries(in_memory=in_memory, keep=keep)
     for n, row in enumerate(rows):
         place = spool.append(row)
         spool[place].set_outcome(response(f"answer {n}"))
-        spool.settle(place, f"key {n}")
+        put_away(spool, place, f"key {n}")
     return spool
 
 
@@ -41,7 +45,7 @@ def test_an_entry_comes_back_as_it_was():
     place = spool.append({"w": "tea", "n": [1, 2]})
     spool[place].set_outcome(response())
     spool[place].cost, spool[place].tokens = 0.25, (3, 4)
-    spool.settle(place, "k")
+    put_away(spool, place, "k")
 
     entry = spool[0]
 
@@ -56,7 +60,7 @@ def test_an_error_comes_back_with_its_words_and_evidence():
     spool = SpilledEntries(keep=0)
     place = spool.append({"w": "tea"})
     spool[place].set_outcome(RateLimitError("slow down", hint="Wait.", retry_after=3.0))
-    spool.settle(place)
+    put_away(spool, place)
 
     error = spool[0].error
 
@@ -79,7 +83,7 @@ def test_what_cannot_be_put_away_stays_in_memory_as_it_is(where, odd):
     place = spool.append({"w": odd if where == "row" else "tea"})
     spool[place].set_outcome(response() if where == "row" else RuntimeError(odd))
     assert spool.first("k", place) == place
-    spool.settle(place, "k")
+    put_away(spool, place, "k")
 
     assert in_memory(spool) == [0]
     assert spool.first("k", 5) == 0
@@ -98,6 +102,21 @@ def test_the_first_rows_and_those_under_way_are_in_memory():
         spool[11]
 
 
+def test_entries_are_written_many_at_a_time_and_found_meanwhile():
+    spool = SpilledEntries(keep=0)
+    most = 0
+    for n in range(2000):
+        place = spool.append({"n": n})
+        assert spool.first(f"key {n}", place) == place
+        spool.settle(place, f"key {n}")
+        most = max(most, len(in_memory(spool)))
+
+    assert 1 < most < 1000
+    assert len(in_memory(spool)) < most
+    assert [e.row["n"] for e in spool] == list(range(2000))
+    assert [spool.first(f"key {n}", 9999) for n in range(2000)] == list(range(2000))
+
+
 def test_rows_that_somebody_holds_are_not_copied():
     rows = [{"n": n} for n in range(5)]
 
@@ -113,7 +132,7 @@ def test_the_first_to_ask_is_known_under_way_and_put_away(keep):
     for n in range(3):
         place = spool.append({"n": n})
         assert spool.first(f"key {n}", place) == place
-        spool.settle(place, f"key {n}")
+        put_away(spool, place, f"key {n}")
     waiting = spool.append({"n": 3})
 
     assert spool.first("key 3", waiting) == waiting
@@ -125,7 +144,7 @@ def test_each_entry_has_the_call_that_asked_for_it():
     for n in range(9):
         place = spool.append({"n": n}, calls[n // 4])
         spool[place].set_outcome(response())
-        spool.settle(place)
+        put_away(spool, place)
 
     assert [spool[n].call for n in range(9)] == [calls[n // 4] for n in range(9)]
     assert [Table(spool)[n].call for n in range(9)] == [calls[n // 4] for n in range(9)]
@@ -240,11 +259,12 @@ def test_the_file_is_closed_with_the_table(monkeypatch):
     closed = []
     plain = sqlite3.connect
 
-    def connect(*args, **options):
-        file = plain(*args, **options)
-        return SimpleNamespace(execute=file.execute, close=lambda: (closed.append(1), file.close()))
+    class Connection(sqlite3.Connection):
+        def close(self):
+            closed.append(1)
+            super().close()
 
-    monkeypatch.setattr(sqlite3, "connect", connect)
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: plain(*args, factory=Connection, **options))
     spool = spooled([{"n": 1}])
     assert spool[0].row == {"n": 1}
 

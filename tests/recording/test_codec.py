@@ -1,13 +1,15 @@
 """One record, one line: what is written, and what is refused."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from records import make, python, records
 
-from tinyllm_magic.recording.codec import LONGEST_LINE, Damaged, decode, encode
+from tinyllm_magic.recording import codec
+from tinyllm_magic.recording.codec import LONGEST_LINE, Damaged, decode, encode, parse
 
 
 @given(records)
@@ -133,3 +135,41 @@ def test_records_may_be_read_first_by_several_threads_at_once():
         """,
         encode(make("x", said="x")).decode(),
     )
+
+
+ODD = (b'"', b"\\", b"{", b"}", b"[", b",", b":", b"0", b"9", b"-", b".", b"e", b"\xff", b"\xed\xa0\x80", b" ", b"\n", b"NaN", b"null")
+ODD += (b'"key":"x",', b"\\ud83d", b"\\u0041", b"9" * 30, b"\x00", b"1e400", b"-0", b"1.0", b"1e16", b"[" * 300)
+
+
+def test_a_line_is_read_the_same_whether_it_is_spelt_as_ours_or_not(monkeypatch):
+    whole, chance = encode(make("Grüße 😀 \u2028 \x01")), random.Random(5)
+    lines = []
+    for _ in range(1500):
+        line = bytearray(whole)
+        for _ in range(chance.randint(1, 2)):
+            at = chance.randrange(len(line))
+            line[at : at + chance.choice((0, 1, 4))] = chance.choice(ODD)
+        lines.append(bytes(line))
+
+    def read(line):
+        try:
+            return repr(decode(line))
+        except Damaged:
+            return "damaged"
+
+    quick = [codec._parse_own(codec._load_msgspec(), line) is not None for line in lines]
+    as_it_is = list(map(read, lines))
+    monkeypatch.setattr(codec, "_parse_own", lambda _msgspec, _line: None)
+
+    assert as_it_is == list(map(read, lines))
+    assert 20 < sum(quick) < 1480
+
+
+def test_a_request_that_is_known_to_be_whole_is_not_looked_at_closer():
+    record = make()
+    line = encode(replace(record, request={**record.request, "messages": [{"role": "nobody", "content": "Hi"}]}))
+
+    assert decode(line, parse(line)["request"]).key == record.key
+    for asked in (None, record.request):
+        with pytest.raises(Damaged, match="a message that none could have sent"):
+            decode(line, asked)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from records import ask, filled, finish, in_threads, make, python, records
 
 from tinyllm_magic.errors import StoreError
+from tinyllm_magic.files import open_regular
 from tinyllm_magic.recording.codec import encode, parse
 from tinyllm_magic.recording.store import Store, StoreWarning
 from tinyllm_magic.responses import Answer, ToolCall
@@ -472,3 +473,35 @@ def test_facts_that_hold_a_secret_add_no_header_to_a_file(store, monkeypatch):
     store.remember(endpoint="http://gateway/xyzzy-PLUGH-42")
     filled(store, "b")
     assert store.path.read_bytes().count(b'{"format"') == 1
+
+
+def test_among_many_reads_what_another_process_does_meanwhile_is_seen(store):
+    other = Store(store.path)
+    first, second = filled(other, "a", "b")
+    with store.reading_many():
+        assert store.get(first.key) == first
+        (third,) = filled(other, "c")
+        assert store.get(third.key) == third
+        other.tidy()
+        assert [store.get(r.key) for r in (first, second, third)] == [first, second, third]
+        store.append(fourth := make("d"))
+        assert store.get(fourth.key) == fourth
+        store.clear([first.key])
+        assert (store.get(first.key), store.get(second.key), first.key in store) == (None, second, False)
+        store.path.unlink()
+        assert "x" not in store
+    assert store.get(second.key) is None
+
+
+def test_many_reads_open_the_file_once(store, monkeypatch):
+    some = filled(store, *map(str, range(50)))
+    opened = []
+    monkeypatch.setattr("tinyllm_magic.recording.store.open_regular", lambda *how: opened.append(1) or open_regular(*how))
+    monkeypatch.setattr("tinyllm_magic.recording.store._MOMENT", 600.0)
+    with store.reading_many():
+        assert [store.get(r.key) for r in some] == some
+        assert all(r.key in store for r in some)
+    assert len(opened) == 1
+
+    assert store.get(some[0].key) == some[0]
+    assert len(opened) == 2

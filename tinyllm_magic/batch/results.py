@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..errors import NotAsked
+from ..frozen import copy_with
 from ..recording.store import Store
 from ..responses import Record, Response
 from ..schemas.schema import Schema
@@ -33,6 +35,8 @@ class ResultBuilder:
         self._stats = BatchStats()
         self._rows, self._kind = rows, kind
         self._stores: dict[Path, Store] = {}
+        self._last_store: Store | None = None
+        self._reading = ExitStack()
         self._schema = schema  # of all rows, where there is none too; a grid over schemas has none in common
         self._began = time.monotonic()
 
@@ -47,16 +51,22 @@ class ResultBuilder:
         return self.entries.append(row, call)
 
     def use_store(self, store: Store | None) -> None:
-        """Read responses from this store too; a client may have one of its own."""
-        if store is not None:
-            self._stores[store.path] = store
+        """Read responses from this store too, many in a short time; a client may have one of its own."""
+        if store is not None and store is not self._last_store and self._stores.setdefault(store.path, store) is store:
+            self._last_store = store
+            self._reading.enter_context(store.reading_many())
+
+    def close(self) -> None:
+        """No more rows come: the stores are read one record at a time again."""
+        self._reading.close()
+        self.entries.put_away()
 
     def settle(self, place: int, outcome: Response | BaseException, prepared: PreparedCall | None = None) -> None:
         """Keep the outcome of a row; beyond the first ones, a response that the store has is left there."""
-        entry = self.entries[place]
+        entry, store = self.entries[place], None if prepared is None else prepared.store
         if isinstance(outcome, Response):
-            keep = place < KEPT_RESPONSES or prepared is None or bool(outcome.steps) or not prepared.is_known
-            entry.set_outcome(replace(outcome, call=entry.call), keep=keep)
+            keep = place < KEPT_RESPONSES or bool(outcome.steps) or store is None or outcome.key not in store
+            entry.set_outcome(copy_with(outcome, call=entry.call) if keep else outcome, keep=keep)
         else:
             entry.set_outcome(outcome)
         self._count(place, None if prepared is None else prepared.request.key)

@@ -107,6 +107,8 @@ class Run:
             if isinstance(error, TinyLLMError):
                 error.table = table
             raise
+        finally:
+            self._results.close()
 
     def _answer_all(self) -> Table:
         for task in self._read_tasks():

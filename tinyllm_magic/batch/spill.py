@@ -16,7 +16,7 @@ import pickle
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -25,6 +25,7 @@ from .table import KEPT_RESPONSES, RowResult
 _OWN = tuple(name for name in RowResult.__slots__ if name not in ("row", "call"))
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _LONG = 1000  # characters of a text that is kept once where rows share it
+_AT_ONCE = 256  # entries that are written together
 
 
 class SpilledEntries(Sequence[RowResult]):
@@ -44,6 +45,7 @@ class SpilledEntries(Sequence[RowResult]):
         self._shared: dict[int, Any] = {}  # values that rows have in common stay in memory, once
         self._before: Mapping[str, Any] = {}
         self._live: dict[int, RowResult] = {}
+        self._settled: list[tuple[int, str | None]] = []  # places and keys of those that wait to be written
         self._places: dict[str, int] = {}
         self._file: SpillFile | None = None
 
@@ -71,14 +73,28 @@ class SpilledEntries(Sequence[RowResult]):
         """Nothing changes in this entry any more; ``key`` is what it was the first to ask for."""
         if place < self._keep:
             return
+        self._settled.append((place, key))
+        if len(self._settled) >= _AT_ONCE:
+            self.put_away()
+
+    def put_away(self) -> None:
+        """Write the settled entries; those that cannot be written stay where they are."""
+        settled, self._settled = self._settled, []
+        if not settled:
+            return
+        packed: dict[int, bytes] = {}
+        for place, _ in settled:
+            with contextlib.suppress(Exception):  # a user's object may raise anything when it is pickled
+                packed[place] = self._pack(self._live[place])
+        firsts = [(key, place) for place, key in settled if key is not None and place in packed]
         try:
-            packed = self._pack(self._live[place])
             self._file = self._file or SpillFile()
-            self._file.put(place, key, packed)
-        except Exception:  # noqa: BLE001  # a user's object may raise anything when it is pickled, and a disk may be full
-            return  # it stays where it is
-        del self._live[place]
-        if key is not None:
+            self._file.put(packed, firsts)
+        except Exception:  # noqa: BLE001  # a disk may be full, and a build of Python without SQLite
+            return
+        for place in packed:
+            del self._live[place]
+        for key, _ in firsts:
             self._places.pop(key, None)
 
     def unsettled(self) -> Iterator[tuple[int, RowResult]]:
@@ -180,12 +196,12 @@ class SpillFile:
         if os.name == "posix":  # open, it needs no name, and nobody has to remove it
             _unlink(name)
 
-    def put(self, place: int, key: str | None, packed: bytes) -> None:
-        """Keep an entry, and the key that it was the first to ask for."""
-        with self._guard:
-            self._file.execute("INSERT OR REPLACE INTO entries VALUES (?, ?)", (place, packed))
-            if key is not None:
-                self._file.execute("INSERT OR IGNORE INTO firsts VALUES (?, ?)", (key, place))
+    def put(self, packed: Mapping[int, bytes], firsts: Iterable[tuple[str, int]]) -> None:
+        """Keep entries by their places, and keys with the places that were the first to ask for them: all or none."""
+        with self._guard, self._file:
+            self._file.execute("BEGIN")
+            self._file.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?)", packed.items())
+            self._file.executemany("INSERT OR IGNORE INTO firsts VALUES (?, ?)", firsts)
 
     def get(self, place: int) -> bytes:
         """The bytes of an entry; raises ``IndexError`` where there is none."""

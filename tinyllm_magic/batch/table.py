@@ -113,15 +113,19 @@ class RunProgress:
 
     def add(self, entry: RowResult, seconds: float) -> RunProgress:
         """The tally after one more row."""
-        tokens_in, tokens_out = self.tokens_in + entry.tokens[0], self.tokens_out + entry.tokens[1]
-        counted = replace(self, tokens_in=tokens_in, tokens_out=tokens_out, seconds=seconds)
-        if entry.source == "live":
-            counted = replace(counted, cost=self.cost + (entry.cost or 0.0), unpriced=self.unpriced + (entry.cost is None))
-        if entry.error is not None:
-            return replace(counted, failed=self.failed + 1)
-        if entry.source == "recorded":
-            return replace(counted, recorded=self.recorded + 1)
-        return replace(counted, live=self.live + 1)
+        failed, recorded = entry.error is not None, entry.source == "recorded"
+        spent = (entry.cost or 0.0, entry.cost is None) if entry.source == "live" else (0.0, False)
+        return RunProgress(
+            self.total,
+            self.live + (not failed and not recorded),
+            self.recorded + (not failed and recorded),
+            self.failed + failed,
+            self.tokens_in + entry.tokens[0],
+            self.tokens_out + entry.tokens[1],
+            self.cost + spent[0],
+            self.unpriced + spent[1],
+            seconds,
+        )
 
     @property
     def facts(self) -> tuple[str, ...]:

@@ -108,7 +108,8 @@ class Budget:
     def settle(self, request: Request, route: Route, outcome: Response | BaseException, reserved: float) -> None:
         """Count how a call ended, and release what was reserved for it."""
         with self._changed:
-            self.release(reserved)
+            if reserved:
+                self.release(reserved)
             total = self.totals.setdefault(request.model, Total())
             if isinstance(outcome, BaseException):
                 total.failed += 1

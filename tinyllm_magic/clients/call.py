@@ -9,7 +9,7 @@ import pickle
 import reprlib
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from ..file_text import FileText
 from ..json_text import plain_value
 from ..messages import Message, follow
 from ..models.named import ModelTable
-from ..prompts.loader import TEMPLATE_SUFFIXES, find_template, is_inline, is_prompty, leads_out
+from ..prompts.loader import TEMPLATE_SUFFIXES, find_template, is_inline, is_prompty
 from ..prompts.roles import Prompt, trim
 from ..prompts.template import Template
 from ..redaction import clean_message, mask, mask_data
@@ -30,39 +30,24 @@ from ..settings import trust
 from ..settings.layers import Settings
 from ..text_format import shorten
 from ..user_warnings import warn
-from .environment import notebook_path
 from .plans import CONTROLS, TOOLING, TYPING, list_tools, spell_params
 from .prepared import PreparedCall
 from .sessions import session
+from .template_finder import TemplateFinder, template_folders
 
 if TYPE_CHECKING:
     from ..prompts.prompty import PromptyFile
 
-Folders = tuple[Path, ...]
 logger = logging.getLogger("tinyllm_magic")
+_MOST_CALLS = 1000  # of one map whose first rows are remembered
 _CONTROLS = ("model", "mode", "sample", "call")
 _SHORT = reprlib.Repr()  # it never raises, whatever a value's own repr does
 _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 20, 60, 60
 
 
-def template_folders() -> tuple[Path, ...]:
-    """Where template files are looked for: beside the notebook, the working directory, and ``prompts/`` in both (no link to elsewhere)."""
-    notebook = notebook_path()
-    roots = [notebook.parent] if notebook is not None else []
-    roots += [Path.cwd()] if Path.cwd() not in roots else []
-    folders = [folder for root in roots for folder in (root, root / "prompts")]
-    return tuple(f for f in folders if f in roots or not leads_out(f.parent, f))
-
-
 def layer(above: Mapping[str, Any], below: Mapping[str, Any]) -> Mapping[str, Any]:
     """Two namespaces as one, read only; the notebook's is not copied."""
     return ChainMap(cast("dict[str, Any]", above), cast("dict[str, Any]", below)) if below else above  # nobody writes to it
-
-
-@lru_cache(maxsize=64)
-def _parse_template(text: str, name: str, folders: tuple[Path, ...], first_line: int = 1) -> Template:
-    """An inline template; a map renders the same one for every row."""
-    return Template(text, name=name, folders=folders, first_line=first_line)
 
 
 def _trusts(folder: Path) -> bool:
@@ -191,13 +176,11 @@ class LLMCall:
         from ..prompts.prompty import write_prompty
         from ..prompts.role_lines import begin_with_role, write_role_lines
 
+        finder = TemplateFinder()
+
         def write(template: str | Path, role: str) -> str:
             file = self._prompts.get(str(template))
-            return (
-                begin_with_role(file.body)
-                if file
-                else write_role_lines(self._load_template(template, "<template>", template_folders()).source, role)
-            )
+            return begin_with_role(file.body) if file else write_role_lines(finder.find(template, "<template>").source, role)
 
         bodies = [write(t, role) for t, role in ((self.system_template_name, "system"), (self.user_template_name, "user")) if t is not None]
         if self._cell is not None and self._file is None:
@@ -215,16 +198,16 @@ class LLMCall:
         """The messages for these variables; raises ``PromptError`` (``UndefinedError`` for a missing variable)."""
         return list(self._render_prompt(layer(variables, self.namespace)).messages)
 
-    def _render_prompt(self, known: Mapping[str, Any], folders: Folders | None = None) -> Prompt:
-        folders = template_folders() if folders is None else folders
+    def _render_prompt(self, known: Mapping[str, Any], finder: TemplateFinder | None = None) -> Prompt:
+        finder = finder or TemplateFinder()
         prompts: list[Prompt] = []
         if self.system_template_name is not None:
-            prompts.append(self._render_part(self.system_template_name, "<system>", known, folders, role="system"))
+            prompts.append(self._render_part(self.system_template_name, "<system>", known, finder, role="system"))
         if self.user_template_name is not None:
-            prompts.append(self._render_part(self.user_template_name, "<user>", known, folders))
+            prompts.append(self._render_part(self.user_template_name, "<user>", known, finder))
         if self._cell is not None:
-            prompts += self._render_cell(known, folders)
-        parts = [part for attached in self._attached for part in attached.read(known, folders, self._choose_fetch())]
+            prompts += self._render_cell(known, finder)
+        parts = [part for attached in self._attached for part in attached.read(known, finder.folders, self._choose_fetch())]
         messages = attach((m for p in prompts for m in p.messages), [*parts, *(part for p in prompts for part in p.parts)])
         if not messages:
             raise EmptyPromptError("the prompt is empty: it renders to no message", hint="Write some text, or a role block.")
@@ -246,13 +229,13 @@ class LLMCall:
         self.messages = [m.to_dict() for m in prompt.messages]
         return prepared
 
-    def prepare_row(self, variables: Mapping[str, Any], settings: Settings, folders: Folders) -> PreparedCall:
+    def prepare_row(self, variables: Mapping[str, Any], settings: Settings, finder: TemplateFinder) -> PreparedCall:
         """As ``prepare`` under given settings, asked for in one piece, but this object stays as it is."""
-        return self._prepare_prompt(self._render_prompt(layer(variables, self.namespace), folders), settings).in_one_piece()
+        return self._prepare_prompt(self._render_prompt(layer(variables, self.namespace), finder), settings).in_one_piece()
 
-    def reuse(self, prepared: PreparedCall, variables: Mapping[str, Any], folders: Folders) -> PreparedCall:
+    def reuse(self, prepared: PreparedCall, variables: Mapping[str, Any], finder: TemplateFinder) -> PreparedCall:
         """A call that was prepared, with its messages for other variables: nothing else depends on them."""
-        return prepared.with_messages(self._render_prompt(layer(variables, self.namespace), folders).messages)
+        return prepared.with_messages(self._render_prompt(layer(variables, self.namespace), finder).messages)
 
     def _prepare_prompt(self, prompt: Prompt, settings: Settings | None = None) -> PreparedCall:
         params = {k: v for k, v in self.model_params.items() if k not in _CONTROLS}
@@ -310,37 +293,34 @@ class LLMCall:
         return text
 
     def _render_part(
-        self, template: str | Path, name: str, known: Mapping[str, Any], folders: Folders, *, role: str | None = None
+        self, template: str | Path, name: str, known: Mapping[str, Any], finder: TemplateFinder, *, role: str | None = None
     ) -> Prompt:
-        file = self._prompts.get(str(template))
+        file = self._prompts.get(str(template)) if self._prompts else None
         if file is None:
-            return self._load_template(template, name, folders).render_prompt(
-                known, cut=self._cut, trusts=_trusts, fetch=self._choose_fetch(), role=role
-            )
-        values, notes = file.fill(known, folders)
-        prompt = file.template(folders).render_prompt(layer(known, values), cut=self._cut, trusts=_trusts, fetch=self._choose_fetch())
+            return finder.find(template, name).render_prompt(known, cut=self._cut, trusts=_trusts, fetch=self._choose_fetch(), role=role)
+        values, notes = file.fill(known, finder.folders)
+        prompt = file.template(finder.folders).render_prompt(
+            layer(known, values), cut=self._cut, trusts=_trusts, fetch=self._choose_fetch()
+        )
         return Prompt(prompt.messages, (*notes, *prompt.notes))
 
-    def _load_template(self, template: str | Path, name: str, folders: Folders) -> Template:
-        if str(template) in self._prompts:
-            return self._prompts[str(template)].template(folders)
-        if isinstance(template, str) and is_inline(template, folders):
-            return _parse_template(template, name, folders)
-        return Template.from_file(find_template(str(template), folders), folders)
+    def _load_template(self, template: str | Path, name: str, finder: TemplateFinder) -> Template:
+        file = self._prompts.get(str(template))
+        return finder.find(template, name) if file is None else file.template(finder.folders)
 
-    def _render_cell(self, known: Mapping[str, Any], folders: Folders) -> list[Prompt]:
-        cell = _parse_template(self._cell or "", "<cell>", folders, self._first_line)
+    def _render_cell(self, known: Mapping[str, Any], finder: TemplateFinder) -> list[Prompt]:
+        cell = finder.parse(self._cell or "", "<cell>", self._first_line)
         if self._file is None:
             return [cell.render_prompt(known, cut=self._cut, trusts=_trusts, fetch=self._choose_fetch())]
         text = cell.render_prompt(known, cut=self._cut, trusts=_trusts, fetch=self._choose_fetch(), role="user")
         said = [part for m in text.messages if isinstance(m.content, tuple) for part in m.content]
         above = {"cell": "\n".join(m.text for m in text.messages)}
-        template = self._load_template(self._file, "<template>", folders)
+        template = self._load_template(self._file, "<template>", finder)
         unused = bool(text.messages) and "cell" not in template.variables and not template.refers
         notes = (*text.notes, *([f"{template.name} does not name `cell`: the text of this cell was not sent"] if unused else []))
         return [
             Prompt((), notes, tuple(part for part in said if part["type"] != "text")),
-            self._render_part(self._file, "<template>", layer(above, known), folders),
+            self._render_part(self._file, "<template>", layer(above, known), finder),
         ]
 
     def _choose_fetch(self) -> Callable[[str], FileText] | None:
@@ -360,10 +340,10 @@ class LLMCall:
 
     def templates(self) -> list[Template]:
         """The templates, read; raises ``PromptError`` where a file is missing or where Jinja cannot read one."""
-        folders = template_folders()
+        finder = TemplateFinder()
         given = (("<system>", self.system_template_name), ("<user>", self.user_template_name), ("<cell>", self._file))
-        parts = [self._load_template(text, name, folders) for name, text in given if text is not None]
-        return parts + ([_parse_template(self._cell, "<cell>", folders, self._first_line)] if self._cell is not None else [])
+        parts = [self._load_template(text, name, finder) for name, text in given if text is not None]
+        return parts + ([finder.parse(self._cell, "<cell>", self._first_line)] if self._cell is not None else [])
 
     def _collect_needed(self) -> dict[str, Any]:
         parts = self.templates()
@@ -389,13 +369,15 @@ class RowPreparer:
     """Prepares the calls of many rows under the same settings: what the rows of a call have in common is resolved with the first."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._folders = settings, template_folders()
-        self._first: tuple[LLMCall, PreparedCall] | None = None
+        self._settings, self._finder = settings, TemplateFinder()
+        self._firsts: dict[int, tuple[LLMCall, PreparedCall]] = {}
 
     def prepare(self, call: LLMCall, variables: Mapping[str, Any]) -> PreparedCall:
         """The call of one row; raises what rendering and preparing it raise."""
-        if self._first is not None and self._first[0] is call:
-            return call.reuse(self._first[1], variables, self._folders)
-        prepared = call.prepare_row(variables, self._settings, self._folders)
-        self._first = (call, prepared)
+        first = self._firsts.get(id(call))
+        if first is not None:
+            return call.reuse(first[1], variables, self._finder)
+        prepared = call.prepare_row(variables, self._settings, self._finder)
+        if len(self._firsts) < _MOST_CALLS:
+            self._firsts[id(call)] = (call, prepared)  # as long as the call is kept, no other has its number
         return prepared

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from ..attachments.parts import draw_thumbnails, has_images
 from ..errors import SchemaError, ToolError, UnsupportedError
+from ..frozen import copy_with
 from ..json_schema import find_schema
 from ..messages import Message, Request
 from ..models import pricing, tokens
@@ -118,7 +119,7 @@ class PreparedCall:
     def adapt(self) -> PreparedCall:
         """The same call with what its model does not take said in the prompt or left out, and notes about it: as it would be sent now."""
         request, notes = adapt(self.request, self.services.unsupported, self.plan.route.facts)
-        return replace(self, plan=replace(self.plan, request=request)).with_notes(notes)
+        return copy_with(self, plan=copy_with(self.plan, request=request)).with_notes(notes)
 
     @property
     def mode(self) -> Mode:
@@ -153,7 +154,7 @@ class PreparedCall:
 
     def resolved(self) -> PreparedCall:
         """The same call with what happens to it found out, for who makes it at once."""
-        return self if self.resolution is not None else replace(self, resolution=self.resolve())
+        return self if self.resolution is not None else copy_with(self, resolution=self.resolve())
 
     def recorded(self) -> Response | None:
         """The recorded answer to this request, whatever the mode; ``None`` where there is none, or no store is in use.
@@ -219,7 +220,7 @@ class PreparedCall:
 
     def _ask_after(self, steps: tuple[Step, ...], messages: Iterable[Message]) -> PreparedCall:
         again = self.with_messages(messages)
-        return replace(again, plan=replace(again.plan, steps=steps))
+        return copy_with(again, plan=copy_with(again.plan, steps=steps))
 
     def calls_tools(self, response: Response) -> bool:
         """Whether an answer calls functions of this call; one that also calls a tool which the caller runs is the caller's."""
@@ -339,28 +340,28 @@ class PreparedCall:
 
     def in_one_piece(self) -> PreparedCall:
         """The same call with its answer asked for whole, which costs less of this machine's time."""
-        return self if not self.plan.stream else replace(self, plan=replace(self.plan, stream=False))
+        return self if not self.plan.stream else copy_with(self, plan=copy_with(self.plan, stream=False))
 
     def with_sample(self, sample: int) -> PreparedCall:
         """The same call for another draw of the answer."""
-        return replace(self, plan=replace(self.plan, request=self.request.with_sample(sample)), resolution=None)
+        return copy_with(self, plan=copy_with(self.plan, request=self.request.with_sample(sample)), resolution=None)
 
     def with_messages(self, messages: Iterable[Message]) -> PreparedCall:
         """The same call with other messages."""
-        return replace(self, plan=with_messages(self.plan, messages), resolution=None)
+        return copy_with(self, plan=with_messages(self.plan, messages), resolution=None)
 
     def with_notes(self, notes: Iterable[str]) -> PreparedCall:
         """The same call with more to tell its reader."""
-        return replace(self, plan=replace(self.plan, notes=(*self.notes, *notes)))
+        return copy_with(self, plan=copy_with(self.plan, notes=(*self.notes, *notes)))
 
     def in_pool(self, pace: RateLimiter, defers: Callable[[], bool] = bool) -> PreparedCall:
         """The same call as one of a pool that nobody watches; ``defers`` says whether the pool writes records down itself."""
-        return replace(self.in_one_piece(), pace=pace, defers=defers, runs_tools=False)
+        return copy_with(self.in_one_piece(), pace=pace, defers=defers, runs_tools=False)
 
     def as_part(self) -> PreparedCall:
         """The same call as a part of another, which alone takes a place, is counted and remembered."""
         services = Services(unsupported=self.services.unsupported, flights=self.services.flights)
-        return replace(self, services=services)
+        return copy_with(self, services=services)
 
 
 class LiveProvider:

@@ -38,7 +38,7 @@ def _complete_line(line: str, variables: Mapping[str, Any]) -> tuple[str, dict[s
 
 
 def _complete_template(text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, str]] | None:
-    from ..clients.call import template_folders
+    from ..clients.template_finder import template_folders
     from . import template_completions
 
     found = template_completions.complete(text, _visible(variables), template_folders())
@@ -46,7 +46,7 @@ def _complete_template(text: str, variables: Mapping[str, Any]) -> tuple[str, di
 
 
 def _complete_magic(magic: str, text: str, variables: Mapping[str, Any]) -> tuple[str, dict[str, str]] | None:
-    from ..clients.call import template_folders
+    from ..clients.template_finder import template_folders
     from . import option_completions as offers
 
     word = _WORD.search(text)[0]  # type: ignore[index]  # it matches the empty word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..clients.call import template_folders
+from ..clients.template_finder import template_folders
 from ..prompts.template import Template
 from .scope import Scope
 

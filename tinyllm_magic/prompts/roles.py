@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,14 @@ class Rendering:
         self.unstable: list[tuple[Cause, Any]] = []
         self._roles = roles
         self._open: Literal["", "block", "line"] = ""  # what the role at this place was begun by
-        self._mark, self._file_mark = _draw_mark(), _draw_mark()
+
+    @cached_property
+    def _mark(self) -> str:
+        return _draw_mark()
+
+    @cached_property
+    def _file_mark(self) -> str:
+        return _draw_mark()
 
     @property
     def folders(self) -> Sequence[Path]:
@@ -99,6 +107,8 @@ class Rendering:
 
     def split(self, text: str) -> list[Message]:
         """The messages of a rendered text, trimmed, without empty ones."""
+        if "_mark" not in vars(self):  # no role tag was met
+            return self.make_message("user", text)
         first, *rest = text.split(self._mark)
         stretches = [("user", first)]
         inside = False
@@ -115,6 +125,8 @@ class Rendering:
 
     def make_message(self, role: str, text: str) -> list[Message]:
         """The message of a text with its images and files where they were said; none of a blank text."""
+        if not self._parts:
+            return [Message(role, trim(text))] if text.strip() else []
         first, *rest = text.split(self._file_mark)
         content: list[Mapping[str, Any]] = [{"type": "text", "text": trim(first)}]
         for piece in rest:

@@ -92,6 +92,7 @@ class Template:
             self._compiled = environment.template_class.from_code(
                 environment, environment.compile(tree, name, name), environment.make_globals(None)
             )
+            self._globals = dict(self._compiled.globals)  # a ChainMap is slow to read
         except TemplateSyntaxError as error:
             raise self._explain_syntax_error(error) from error
         except (RecursionError, SyntaxError, ValueError, OverflowError) as error:
@@ -217,7 +218,7 @@ class Template:
     def _run(self, variables: Mapping[str, Any], rendering: Rendering) -> str:
         # Jinja copies the mapping in loops, so it gets the names it may ask for; an included file may ask for any.
         wanted = variables if self.refers else {n: variables[n] for n in self._names if n in variables}
-        known = {**self._compiled.globals, **wanted}
+        known = {**self._globals, **wanted}
         token = RENDERING.set(rendering)
         try:
             return "".join(self._compiled.root_render_func(self._compiled.new_context(known, shared=True)))

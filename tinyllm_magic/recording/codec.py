@@ -15,7 +15,7 @@ from ..errors import MessageError
 from ..interrupts import hold_interrupts
 from ..messages import KEY_VERSION, Message, key_of
 from ..redaction import secrets, to_utf8
-from ..responses import Record, Usage
+from ..responses import Answer, Record, ToolCall, Usage
 
 FORMAT = "tinyllm_magic store"
 VERSION = 1
@@ -24,6 +24,8 @@ DEEPEST = 200
 RECORD_START = b'{"key":"'
 HEADER_START = b'{"format":"' + FORMAT.encode() + b'"'
 MARKER = re.compile(rb"(<{7}|={7}|>{7}|\|{7})([ \t][^\n]*)?\r?\n?")
+_LONGEST_NUMBER = 20  # digits
+_DIGITS, _LONG_NUMBER = bytes.maketrans(b"123456789", b"0" * 9), b"0" * (_LONGEST_NUMBER + 1)
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LOADING = threading.Lock()
@@ -47,10 +49,13 @@ def header_line(facts: Mapping[str, Any]) -> bytes:
     return dump({"format": FORMAT, "version": VERSION, **{k: facts[k] for k in sorted(facts)}})
 
 
-def _set_fields(value: Any) -> dict[str, Any]:
-    """The fields of a flat dataclass that differ from their defaults."""
-    named = {f.name: (getattr(value, f.name), f.default) for f in fields(value)}
-    return {name: given for name, (given, default) in named.items() if default is MISSING or given != default}
+_FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in (Answer, ToolCall, Usage)}
+
+
+def _set_fields(value: Answer | ToolCall | Usage) -> dict[str, Any]:
+    """The fields of a value that differ from their defaults."""
+    named = ((name, getattr(value, name), default) for name, default in _FIELDS[type(value)])
+    return {name: given for name, given, default in named if default is MISSING or given != default}
 
 
 def encode(record: Record) -> bytes:
@@ -82,7 +87,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 20:
+    if len(text) > _LONGEST_NUMBER:
         raise Damaged(f"a number of {len(text)} digits")
     return int(text)
 
@@ -157,12 +162,33 @@ def _load_msgspec() -> Any:
         return msgspec
 
 
-def decode(line: bytes) -> Record:
-    """The record of one line, every field of its type; raises ``Damaged``."""
+def _parse_own(msgspec: Any, line: bytes) -> dict[str, Any] | None:
+    """The object of a line that is spelt as we spell it; ``None`` where ``parse`` has to look at it.
+
+    What comes out of writing it again as it was has no name twice in an object, no float that is not finite, nothing
+    escaped that need not be and nothing around it.
+    """
+    if len(line) > LONGEST_LINE or line.count(b"{") + line.count(b"[") > DEEPEST or _LONG_NUMBER in line.translate(_DIGITS):
+        return None
+    try:
+        line.decode()
+        value = msgspec.json.decode(line)
+        return value if type(value) is dict and msgspec.json.encode(value) == line.removesuffix(b"\n") else None
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+
+
+def decode(line: bytes, asked: Mapping[str, Any] | None = None) -> Record:
+    """The record of one line, every field of its type; raises ``Damaged``.
+
+    ``asked`` is a whole canonical request: a record of just that one need not be looked at any closer.
+    """
     msgspec = _load_msgspec()
-    value = parse(line)
+    value = _parse_own(msgspec, line) or parse(line)
     try:
         record: Record = msgspec.convert(value, Record)
+        if asked is not None and record.request == asked:
+            return _demand_counts(record)
         request = msgspec.convert(record.request, _Request)
     except msgspec.ValidationError as error:
         raise Damaged(str(error)) from error
@@ -171,6 +197,11 @@ def decode(line: bytes) -> Record:
             Message.of({**message, "content": message.get("content") or ""})
         except (MessageError, TypeError) as error:
             raise Damaged("a message that none could have sent") from error
+    return _demand_counts(record)
+
+
+def _demand_counts(record: Record) -> Record:
+    """The record; raises ``Damaged`` where it counts what there cannot be."""
     usage = record.answer.usage or Usage()
     counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens, usage.reasoning_tokens)
     if min(record.duration, record.cost or 0, *counts) < 0:

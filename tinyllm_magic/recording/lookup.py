@@ -101,7 +101,7 @@ class Lookup:
         A store that cannot be read raises ``StoreError`` in strict replay; else it is one warning, and holds no answer.
         """
         try:
-            record = self._store.get(request.key, request.canonical())
+            record = self._store.get(request.key, request.form)
         except StoreError as error:
             if self._mode is Mode.REPLAY:
                 raise
@@ -132,7 +132,7 @@ class Lookup:
         self._store.append(record)
 
     def _find_elsewhere(self, request: Request) -> tuple[Record, Store] | None:
-        found = self._siblings.find(request.key, request.canonical()) if self._siblings is not None else None
+        found = self._siblings.find(request.key, request.form) if self._siblings is not None else None
         return found if found is not None or not self._any_address else self._find_at_another_address(request)
 
     def _find_at_another_address(self, request: Request) -> tuple[Record, Store] | None:
@@ -168,7 +168,7 @@ def _at_remembered_address(found: Mapping[str, tuple[Record, Store]]) -> tuple[R
 
 def _other_addresses(store: Store, request: Request, kinds: Collection[str]) -> Iterator[Record]:
     """The answers of a store to the same request at other addresses of the same kind, or of these kinds."""
-    counted, canonical = {request.provider.partition(":")[0], *kinds}, request.canonical()
+    counted, canonical = {request.provider.partition(":")[0], *kinds}, request.form
     for provider in sorted(store.providers()):
         if provider != request.provider and provider.partition(":")[0] in counted:
             same = {**canonical, "provider": provider}

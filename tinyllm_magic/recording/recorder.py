@@ -138,7 +138,7 @@ class RecordingProvider:
         cost = self._price(request, answer) if self._price is not None else None
         record = Record(
             key=request.key,
-            request=request.canonical(),
+            request=request.form,
             answer=answer,
             created=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             duration=round(time.monotonic() - began, 4),

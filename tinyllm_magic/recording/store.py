@@ -13,6 +13,7 @@ import itertools
 import os
 import stat
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,24 @@ from .stats import Stats, summarize
 from .write_buffer import WriteBuffer
 
 _LOCK_TIMEOUT = 10.0  # seconds
+_MOMENT = 0.02  # seconds for which many reads take a file as it was
 
 
 class StoreWarning(UserWarning):
     """A store that cannot be written, or a record that may not be: the answer returns all the same."""
+
+
+class _Glance:
+    """The open file that many reads share, and its index as it was a moment ago."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self.file = file
+        self.index: Index | None = None
+        self._ends = time.monotonic() + _MOMENT
+
+    def is_good(self, index: Index) -> bool:
+        """Whether this is the file of an index, and need not be looked at anew."""
+        return self.index is index and time.monotonic() < self._ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +80,8 @@ class Store:
         self._buffer = WriteBuffer(self._write)
         self._facts: dict[str, Any] = {}
         self._warned: set[str] = set()
+        self._readers = 0
+        self._glance: _Glance | None = None
         self._providers: tuple[tuple[int, int], frozenset[str]] = (0, 0), frozenset()
 
     def __repr__(self) -> str:
@@ -75,6 +92,7 @@ class Store:
         self._guard = threading.RLock()
         self._buffer = WriteBuffer(self._write)
         self._lock = self._lock.fresh()
+        self._glance = None  # its place in the file is shared with the parent
 
     @property
     def is_changed(self) -> bool:
@@ -99,19 +117,57 @@ class Store:
 
     def get(self, key: str, request: Mapping[str, Any] | None = None) -> Record | None:
         """The latest whole record of a key; with a canonical ``request``, only one that answers that very request."""
-        if self._known(key) is False:
-            return None
-        with self._reading() as file:
+        with self._guard:
             line = self._buffer.waiting.get(key)
             if line is not None:
                 return decode(line)
-            if file is None or key not in self._index.places:
+            shared = self._share_file(key)
+            if shared is not None:
+                return self._find(shared, key, request)
+            if self._known(key) is False:
                 return None
-            for place, record in self._ranked(file, self._index, key):
-                if request is None or record.request == request:
-                    return record
-                self._index.problems.setdefault(place[0], "its key belongs to another request")
+            with self._reading() as file:
+                return None if file is None or key not in self._index.places else self._find(file, key, request)
+
+    def _find(self, file: io.FileIO, key: str, request: Mapping[str, Any] | None) -> Record | None:
+        for place, record in self._ranked(file, self._index, key, request):
+            if request is None or record.request == request:
+                return record
+            self._index.problems.setdefault(place[0], "its key belongs to another request")
+        return None
+
+    @contextlib.contextmanager
+    def reading_many(self) -> Iterator[None]:
+        """While many records are read: the file stays open, and what it holds is looked at anew after a moment, not for each.
+
+        What is not in it is found missing as ever, by a look at the file as it is now.
+        """
+        with self._guard:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._readers -= 1
+                self._look_away()
+
+    def _share_file(self, key: str) -> io.FileIO | None:
+        """The open file that many reads share, where it holds a key."""
+        if not self._readers or key not in self._index.places:
             return None
+        if self._glance is None or not self._glance.is_good(self._index):
+            self._look_away()
+            file = self._open()
+            if file is None:
+                return None
+            self._glance = _Glance(file)
+            self._glance.index = self._refresh(file)
+        return self._glance.file if key in self._index.places else None
+
+    def _look_away(self) -> None:
+        glance, self._glance = self._glance, None
+        if glance is not None:
+            glance.file.close()
 
     def __contains__(self, key: object) -> bool:
         known = self._known(key)
@@ -125,9 +181,9 @@ class Store:
 
     def _known(self, key: object) -> bool | None:
         """Whether there is a record of a key, ``None`` where the file must be read to tell."""
-        if key in self._buffer.waiting:
-            return True
         index = self._index
+        if key in self._buffer.waiting or (self._glance is not None and key in index.places and self._glance.is_good(index)):
+            return True
         return key in index.places if index.is_current(self._target) else None  # neither lock nor file is needed
 
     def __len__(self) -> int:
@@ -297,23 +353,30 @@ class Store:
     def _reading(self) -> Iterator[io.FileIO | None]:
         """The open file with its index brought up to date, or ``None`` where there is no file."""
         with self._guard:
-            try:
-                file = open_regular(self._target)
-            except FileNotFoundError:
-                self._index = Index()
+            file = self._open()
+            if file is None:
                 yield None
                 return
-            except OSError as error:
-                raise StoreError(f"{self.path.name} cannot be read as a store: {error.strerror}", path=str(self.path)) from error
             with file:
                 self._refresh(file)
                 yield file
 
-    def _refresh(self, file: io.FileIO) -> None:
+    def _open(self) -> io.FileIO | None:
+        """The file, or ``None``, and an empty index, where there is none."""
+        try:
+            return open_regular(self._target)
+        except FileNotFoundError:
+            self._index = Index()
+            return None
+        except OSError as error:
+            raise StoreError(f"{self.path.name} cannot be read as a store: {error.strerror}", path=str(self.path)) from error
+
+    def _refresh(self, file: io.FileIO) -> Index:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise StoreError(f"{self.path.name} is not a file", path=str(self.path))
         index, self._index = self._index, Index()  # an interrupt in the middle leaves an empty index, never half of one
         self._index = index.refresh(file, self.path.name)
+        return self._index
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -330,6 +393,7 @@ class Store:
         """Hold the lock for what the user asked for by name: failures are errors, and newer formats are left alone."""
         try:
             with self._writing():
+                self._look_away()  # Windows replaces no open file
                 with self._reading():
                     self._index.require_known_version(self.path)
                 yield
@@ -337,16 +401,16 @@ class Store:
             why = getattr(error, "strerror", None) or type(error).__name__
             raise StoreError(f"{self.path.name} cannot be written: {why}", path=str(self.path)) from error
 
-    def _ranked(self, file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
+    def _ranked(self, file: io.FileIO, index: Index, key: str, request: Mapping[str, Any] | None = None) -> Iterator[tuple[Place, Record]]:
         """The whole records of a key, the one that counts first: the later line, or after a merge conflict the later date."""
-        found = self._loaded(file, index, key)
+        found = self._loaded(file, index, key, request)
         return iter(sorted(found, key=lambda f: f[1].created, reverse=True)) if index.conflict else found
 
     @staticmethod
-    def _loaded(file: io.FileIO, index: Index, key: str) -> Iterator[tuple[Place, Record]]:
+    def _loaded(file: io.FileIO, index: Index, key: str, request: Mapping[str, Any] | None) -> Iterator[tuple[Place, Record]]:
         for place in (index.places[key], *reversed(index.older.get(key, ()))):
             try:
-                record = decode(read_at(file, place))
+                record = decode(read_at(file, place), request)
             except Damaged as error:
                 index.problems.setdefault(place[0], str(error))
                 continue

@@ -1,0 +1,50 @@
+"""Finds the templates of a call: text written in code, and files beside the notebook and in ``prompts/``."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from ..prompts.loader import find_template, is_inline, leads_out
+from ..prompts.template import Template
+from .environment import notebook_path
+
+Folders = tuple[Path, ...]
+
+
+def template_folders() -> Folders:
+    """Where template files are looked for: beside the notebook, the working directory, and ``prompts/`` in both (no link to elsewhere)."""
+    notebook = notebook_path()
+    roots = [notebook.parent] if notebook is not None else []
+    roots += [Path.cwd()] if Path.cwd() not in roots else []
+    folders = [folder for root in roots for folder in (root, root / "prompts")]
+    return tuple(f for f in folders if f in roots or not leads_out(f.parent, f))
+
+
+@lru_cache(maxsize=64)
+def _parse_inline(text: str, name: str, folders: Folders, first_line: int) -> Template:
+    """A template that is text: a cell in a loop is the same one each time."""
+    return Template(text, name=name, folders=folders, first_line=first_line)
+
+
+class TemplateFinder:
+    """The templates in these folders; what one of these has found stays as it was, for all rows of a map."""
+
+    def __init__(self) -> None:
+        self.folders = template_folders()
+        self._found: dict[tuple[str | Path, str, int], Template] = {}
+
+    def find(self, template: str | Path, name: str) -> Template:
+        """The template of a file, or of text where that is what is given, under this name; raises ``PromptError`` where there is none."""
+        known = self._found.get((template, name, 1))
+        if known is not None:
+            return known
+        if isinstance(template, str) and is_inline(template, self.folders):
+            return self.parse(template, name)
+        found = Template.from_file(find_template(str(template), self.folders), self.folders)
+        return self._found.setdefault((template, name, 1), found)
+
+    def parse(self, text: str, name: str, first_line: int = 1) -> Template:
+        """The template of a text that begins at this line of its cell."""
+        known = self._found.get((text, name, first_line))
+        return known or self._found.setdefault((text, name, first_line), _parse_inline(text, name, self.folders, first_line))
