@@ -190,6 +190,8 @@ class FakeServer:
     requests at one time. ``GET …/models`` uses up no turn and is not counted in ``n``.
     """
 
+    handler: type[BaseHTTPRequestHandler]
+
     def __init__(self, script: Iterable[Any] = ()) -> None:
         self._script: list[Any] = list(script)
         self._lock = threading.Lock()
@@ -200,7 +202,7 @@ class FakeServer:
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
         self.headers: dict[str, str] = {}
-        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http = _Server(("127.0.0.1", 0), self.handler)
         self._http.fake = self
         self.root = f"http://127.0.0.1:{self._http.server_address[1]}"
         self.url = f"{self.root}/v1"
@@ -284,7 +286,7 @@ class _Server(ThreadingHTTPServer):
         """A client that hangs up is no error of the server's."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
@@ -397,3 +399,6 @@ class _Handler(BaseHTTPRequestHandler):
         for part in parts:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             self._wait(drip)
+
+
+FakeServer.handler = Handler

@@ -15,6 +15,7 @@
     │   └── ReplayMiss              .request .nearest  strict replay found no recorded answer
     ├── BudgetError                 .budget .spent     a call that would pass the budget
     ├── NotAsked                                       a row whose turn had not come when a map was stopped
+    ├── BatchPending                .batches           rows that a vendor's batch has not answered yet
     ├── NoJSONError (ValueError)    .text              an answer that holds no JSON
     ├── SchemaError (ValueError)    .text .faults      an answer that is not what its schema asks for
     ├── ToolError                   .response          a run of tools that cannot go on
@@ -74,6 +75,7 @@ class Evidence(TypedDict, total=False):
     feature: str | None
     retry_after: float | None
     table: Any
+    batches: tuple[str, ...]
 
 
 class TinyLLMError(Exception):
@@ -199,6 +201,16 @@ class NotAsked(TinyLLMError):
     """A row that was not reached when its map was stopped; it can be asked again."""
 
     hint = "Run the same again, or map the table's `failed` rows."
+
+
+class BatchPending(TinyLLMError):
+    """Rows were left with a vendor's batch service and are not answered yet; ``batches`` are the vendor's ids.
+
+    ``table`` holds the rows that are answered already, where there are any.
+    """
+
+    hint = "Run the same again later, in this kernel or another: it fetches what is done. `%llm_batch` shows how far it has come."
+    batches: tuple[str, ...] = ()
 
 
 class NoJSONError(TinyLLMError, ValueError):

@@ -244,6 +244,25 @@ def _is_written_plainly(value: Any) -> bool:
     return kind is float and bool(1e-4 <= abs(value) < 1e15 and not value.is_integer())
 
 
+def read_request(canonical: Mapping[str, Any]) -> Request:
+    """The request of its canonical form, with the same key; images and files stand by their digest."""
+    return Request(
+        canonical["provider"],
+        canonical["model"],
+        tuple(map(_read_message, canonical["messages"])),
+        canonical.get("params", {}),
+        tuple(canonical.get("tools", ())),
+        canonical.get("response_format"),
+        canonical.get("sample", 0),
+        canonical.get("kind", "chat"),
+    )
+
+
+def _read_message(said: Mapping[str, Any]) -> Message:
+    """A message of a canonical form, with what a vendor wanted back of its reasoning."""
+    return replace(Message.of(said), reasoning_content=said.get("reasoning_content"), output_items=tuple(said.get("output_items", ())))
+
+
 def begins_key(beginning: str, key: str) -> bool:
     """Whether a key begins with these digits, written with or without its version, and as lists cut it; no digits begin none.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..clients.call import LLMCall
+from .job_rows import BatchAnswers, EndWatch
 from .rows import Rows, read_rows
 from .runner import Run, resolve_watch
 from .state import Watch
 from .table import Table
-from .tasks import demand_call, make_crossed_tasks, make_grid_tasks
+from .tasks import Task, demand_call, make_crossed_tasks, make_grid_tasks
 
 
 def map_rows(
@@ -26,6 +28,7 @@ def map_rows(
     on_error: str = "keep",
     executor: Any = None,
     progress: bool | Watch | None = None,
+    batch: bool = False,
 ) -> Table:
     """Ask once for each row; the row's columns are variables of the prompt beside the call's own.
 
@@ -42,7 +45,9 @@ def map_rows(
     ``expect`` is the column of the right answers, which ``table.score()`` counts. An interrupt raises ``Stopped``, whose
     ``table`` (also ``session.last_table``) keeps what is finished; the same map goes on where it stopped. ``executor``
     is a ``concurrent.futures`` executor or a ``dask.distributed.Client`` that makes the calls instead of threads. ``progress`` is a
-    function that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing.
+    function that is told of the growing table, ``True`` for a line on standard error, ``False`` for nothing. With ``batch`` the
+    rows are left with the vendor's batch service, at half the price: ``BatchPending`` is raised until they are answered, and
+    the same call again, in whichever process, fetches what is done.
     Raises ``OptionError`` and ``ConfigError`` where the call itself is wrong, ``UndefinedError`` where its
     template names what no row has.
     """
@@ -50,18 +55,39 @@ def map_rows(
     found = read_rows(rows)
     asked = call if mode is None else call.with_params(mode=mode)
     tasks, found, axes = make_crossed_tasks(asked, found, models=models, grid=grid, samples=samples)
+    watch, schema = resolve_watch(progress), call.model_params.get("schema")
+    if batch:
+        return answer_in_batch(tasks, found, watch=watch, on_error=on_error, schema=schema, axes=axes, expect=expect)
     run = Run(
         tasks,
         found,
         workers=workers,
         on_error=on_error,
         executor=executor,
-        watch=resolve_watch(progress),
-        schema=call.model_params.get("schema"),
+        watch=watch,
+        schema=schema,
         axes=axes,
         expect=expect,
     )
     return run.answer()
+
+
+def answer_in_batch(tasks: Iterable[Task], rows: Rows, *, watch: Watch | None = None, **options: Any) -> Table:
+    """The table of rows whose answers come through batch services; ``options`` as of ``Run``.
+
+    A ``tell`` of the watch is told how far leaving and fetching have come. Raises ``BatchPending`` until all rows are answered;
+    strict replay asks no service.
+    """
+    answers = BatchAnswers(tasks, getattr(watch, "tell", None))
+    rows = replace(rows, count=len(answers))
+    answers.collect()
+    if answers.is_pending and not answers.has_answers:
+        answers.demand_all(None)
+    pool = None if answers.replays else answers
+    shown = None if watch is None or answers.is_pending else EndWatch(watch)
+    table = Run(answers.mark(), rows, watch=shown, pool=pool, **options).answer()
+    answers.demand_all(table)
+    return table
 
 
 def compare(

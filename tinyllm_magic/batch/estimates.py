@@ -50,13 +50,15 @@ class Estimate:
     example: str = ""
     seen: set[str] = field(default_factory=set)
     replays: bool = False
+    tier: str | None = None
+    """The service tier of live calls, where it is another than they ask for."""
     tasks: list[Task] = field(default_factory=list)
     """What was looked at, and what preparing it came to."""
 
     @classmethod
-    def of(cls, tasks: Iterable[Task], preparer: RowPreparer) -> Estimate:
+    def of(cls, tasks: Iterable[Task], preparer: RowPreparer, *, tier: str | None = None) -> Estimate:
         """Look at every task; nothing is sent."""
-        estimate = cls()
+        estimate = cls(tier=tier)
         for task in tasks:
             estimate.add(task, preparer, _COUNTED, free=True)
         return estimate
@@ -91,7 +93,7 @@ class Estimate:
         if self.counted >= counted or (self.cost is None and not free):
             return
         request, route = prepared.request, prepared.plan.route
-        likely, most = pricing.price_range(request, route, session.history.expect_tokens(request))
+        likely, most = pricing.price_range(request, route, session.history.expect_tokens(request), tier=self.tier)
         self.cost, self.likely = _add(self.cost, most), _add(self.likely, likely)
         self.warning = self.warning or prepared.foresee_failure()
         if self.cost is not None or free:

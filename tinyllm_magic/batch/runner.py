@@ -33,7 +33,7 @@ from ..recording.modes import Decision, Mode
 from ..responses import Response
 from ..schemas.schema import Schema
 from .call_queue import CallQueue, Duplicates
-from .executors import ExternalExecutor, Outcome, ThreadExecutor, answer_or_error
+from .executors import ExternalExecutor, Outcome, Pool, ThreadExecutor, answer_or_error
 from .progress import ProgressLine
 from .results import ResultBuilder
 from .rows import Rows, read_rows
@@ -70,6 +70,7 @@ class Run:
         schema: Schema | None = None,
         axes: tuple[str, ...] = (),
         expect: str | None = None,
+        pool: Pool | None = None,
     ) -> None:
         if on_error not in ("keep", "raise"):
             raise OptionError(f"on_error={on_error!r} is neither 'keep' nor 'raise'", option="on_error")
@@ -80,7 +81,9 @@ class Run:
         width = max(workers * WINDOW, rows.count or 0) if kind == "compare" else workers * WINDOW  # all cards are there at once
         self._tasks, self._rows, self._watch = iter(tasks), rows, watch
         self._preparer = RowPreparer(current)
-        self._queue = CallQueue(ThreadExecutor(workers) if executor is None else ExternalExecutor(executor), width)
+        if pool is None:
+            pool = ThreadExecutor(workers) if executor is None else ExternalExecutor(executor)
+        self._queue = CallQueue(pool, width)
         self._duplicates, self._results = Duplicates(), ResultBuilder(rows, kind, schema, axes=axes, expect=expect)
         self._raises_errors = on_error == "raise"
         self._fatal = (ConfigError, OptionError, *([PromptError] if kind == "compare" else []))  # one prompt: wrong once, wrong always

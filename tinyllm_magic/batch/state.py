@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..clients.sessions import Session
 from .table import Table
@@ -17,6 +17,8 @@ class BatchState:
 
     last_table: Table | None = None
     make_watch: Callable[[], Watch] | None = None
+    reserved: dict[str, float] = field(default_factory=dict)
+    """What is reserved of the budget for batches that this kernel has left, in US dollars, by their ids here."""
 
 
 state = BatchState()

@@ -21,7 +21,7 @@ from ..clients.environment import notebook_path
 from ..errors import MissingExtraError, NotAsked, SchemaError, StoreError
 from ..evaluation.evaluable import Evaluable
 from ..json_schema import FieldType
-from ..messages import Message, Request
+from ..messages import read_request
 from ..responses import Record, Response
 from ..schemas.columns import polars_type, sort_set, to_series
 from ..schemas.schema import Schema
@@ -381,7 +381,7 @@ class Table(Evaluable):
         record = self.fetch(entry.key or "") if self.fetch is not None else None
         if record is None or record.answer.text != entry.text:
             raise StoreError("the store no longer holds this row's response; its text is in the column `answer`")
-        response = Response(_rebuild_request(record.request), record, entry.source or "recorded", call=entry.call)
+        response = Response(read_request(record.request), record, entry.source or "recorded", call=entry.call)
         return response if self.schema is None else self.schema.read(response)
 
     def select(self, places: Sequence[int]) -> Table:
@@ -437,25 +437,6 @@ def _csv_value(value: Any) -> Any:
     """A value as a cell of a CSV file: what is no single value is JSON."""
     value = sort_set(value)
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, tuple)) else value
-
-
-def _rebuild_request(canonical: Mapping[str, Any]) -> Request:
-    """The request of a record; images stand by their digest."""
-    return Request(
-        canonical["provider"],
-        canonical["model"],
-        tuple(map(_rebuild_message, canonical["messages"])),
-        canonical.get("params", _EMPTY),
-        tuple(canonical.get("tools", ())),
-        canonical.get("response_format"),
-        canonical.get("sample", 0),
-        canonical.get("kind", "chat"),
-    )
-
-
-def _rebuild_message(said: Mapping[str, Any]) -> Message:
-    """A message of a record, with what a vendor wanted back of its reasoning."""
-    return replace(Message.of(said), reasoning_content=said.get("reasoning_content"), output_items=tuple(said.get("output_items", ())))
 
 
 def _import_library(name: str) -> Any:

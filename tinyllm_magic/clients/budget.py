@@ -85,15 +85,16 @@ class Budget:
             raise ConfigError(f"the budget must be an amount in US dollars, not '{dollars}'", key="budget")
         self.limit = amount
 
-    def reserve(self, request: Request, route: Route, stopped: threading.Event | None = None) -> float:
+    def reserve(self, request: Request, route: Route, stopped: threading.Event | None = None, *, tier: str | None = None) -> float:
         """Reserve what a call can cost at most, and return it; ``BudgetError`` where that would pass the budget.
 
         ``stopped`` belongs to the pool of a call: one of a pool waits for others under way where it fits but for what is
-        reserved for them, because calls cost less than they could. A call of unknown price passes, with one warning for each model.
+        reserved for them, because calls cost less than they could. ``tier`` is a service tier with a price of its own.
+        A call of unknown price passes, with one warning for each model.
         """
         if self.limit is None:
             return 0.0
-        most = pricing.most_expensive(request, route)
+        most = pricing.most_expensive(request, route, tier=tier)
         if most is None:
             self._warn_unpriced(request.model)
             return 0.0

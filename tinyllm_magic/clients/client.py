@@ -11,13 +11,15 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from ..errors import AuthError, OptionError, ProviderError
+from ..errors import AuthError, OptionError, ProviderError, UnsupportedError
 from ..messages import Message, to_messages
 from ..models.endpoints import Endpoint
 from ..models.routing import Route
 from ..models.tokenizers import TokenCount
+from ..models.vendors import vendors
 from ..providers import openai, responses
 from ..providers import openai_client as vendor
+from ..providers.batch_service import BatchService
 from ..providers.echo import EchoProvider
 from ..responses import Provider
 from ..schemas.schema import Schema
@@ -26,12 +28,16 @@ from .missing_keys import explain_missing_key
 from .own_send_message import OwnSendMessage, inner_of
 from .plans import Plan
 from .prepared import PreparedCall
+from .retries import repeat
 from .sessions import Session
 from .sessions import session as process_session
 from .unreachable import explain_unreachable
 
 logger = logging.getLogger("tinyllm_magic")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_HOOKS = ("_raw_model_call", "_raw_model_response_extractor", "_raw_responses_call", "provider", "send_message")
+"""What a subclass may change of how a call is made; a batch is made without them."""
+_LONGEST_READ = 120.0  # seconds for one read or write of a batch's files, where no TIMEOUT says otherwise
 
 
 def _dedent(message: Message) -> Message:
@@ -218,19 +224,7 @@ class OpenAIClient(SeedsConnection):
             through_sdk = call if plan.stream else partial(vendor.create_in_one_piece, lambda: self.client)
             call = through_sdk if plan.uses_sdk or not self._is_plain else partial(self._create, through_sdk)
 
-        def towards(send: Callable[..., Any], *args: Any) -> Any:
-            try:
-                with self._towards(plan.route.endpoint):
-                    return send(*args)
-            except AuthError as error:
-                if error.variable is None:
-                    raise
-                raise explain_missing_key(error, plan.route, self.session.settings().models) from None
-            except Exception as error:
-                if not plan.route.endpoint.known_vendor.local:
-                    raise
-                raise explain_unreachable(error, plan.route.endpoint) from error
-
+        towards = partial(self._send_towards, plan.route)
         if plan.request.kind == "responses":
             return responses.ResponsesProvider(
                 partial(towards, self._raw_responses_call),
@@ -238,7 +232,7 @@ class OpenAIClient(SeedsConnection):
                 timeout=plan.timeout,
                 max_answer_bytes=plan.max_answer_bytes,
                 refuses=plan.route.facts.refuses,
-                learnt=self._refused.setdefault((plan.request.provider, plan.request.model), set()),
+                learnt=self._learnt_of(plan),
             )
         return openai.OpenAIProvider(
             partial(towards, call),
@@ -248,6 +242,42 @@ class OpenAIClient(SeedsConnection):
             timeout=plan.timeout,
             max_answer_bytes=plan.max_answer_bytes,
             refuses=plan.route.facts.refuses,
+        )
+
+    def _send_towards(self, route: Route, send: Callable[..., Any], *args: Any) -> Any:
+        """What a function returns that sends to a route's endpoint; a missing key, or a server that is not there, is told in our words."""
+        try:
+            with self._towards(route.endpoint):
+                return send(*args)
+        except AuthError as error:
+            if error.variable is None:
+                raise
+            raise explain_missing_key(error, route, self.session.settings().models) from None
+        except Exception as error:
+            if not route.endpoint.known_vendor.local:
+                raise
+            raise explain_unreachable(error, route.endpoint) from error
+
+    def _learnt_of(self, plan: Plan) -> set[str]:
+        """What a plan's model was found to refuse of the extras of the Responses API."""
+        return self._refused.setdefault((plan.request.provider, plan.request.model), set())
+
+    def batch_service(self, plan: Plan) -> BatchService:
+        """The batch service of a plan's vendor; raises ``UnsupportedError`` where there is none, or a batch would pass this client by."""
+        endpoint = plan.route.endpoint
+        if endpoint.is_in_process:
+            raise _refuse_batch(f"{plan.route.model} answers on this machine, where there is no batch service")
+        own = {name for name in _HOOKS if getattr(type(self), name) is not getattr(OpenAIClient, name)}
+        if own or plan.transport is not None:
+            raise _refuse_batch(f"a batch would go past {', '.join(sorted(own)) or 'the function'} of {type(self).__name__}")
+        if endpoint.vendor is not None and not endpoint.known_vendor.batches:
+            raise _refuse_batch(f"{endpoint.known_vendor.title} has no batch service that is asked as OpenAI's")
+        return BatchService(
+            lambda send: self._send_towards(plan.route, lambda: send(self.client)),
+            partial(repeat, plan.policy),
+            seconds=plan.timeout or _LONGEST_READ,
+            is_azure=endpoint.api_type == "azure",
+            learnt=self._learnt_of(plan),
         )
 
     @property
@@ -296,6 +326,12 @@ class OpenAIClient(SeedsConnection):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.pinned.endpoint.provider if self.pinned else self.api_type})"
+
+
+def _refuse_batch(why: str) -> UnsupportedError:
+    services = ", ".join(v.title for v in vendors().values() if v.batches)
+    hint = f"Without --batch the same rows are asked live. Batch services: {services}, and gateways that have one."
+    return UnsupportedError(f"{why}; nothing was sent", feature="batch", hint=hint)
 
 
 # the two as they are here, whoever replaces them

@@ -37,6 +37,14 @@ def adapt(request: Request, unsupported: Refusals, facts: Facts | None = None) -
     return request, tuple(notes)
 
 
+def learn(request: Request, feature: str, unsupported: Refusals) -> bool:
+    """Remember that a request was refused for a feature; ``False`` where asking without that is no use."""
+    if feature not in _OPTIONAL or not getattr(request, feature):
+        return False
+    unsupported.add((request.provider, request.model, _name_of(request, feature)))
+    return True
+
+
 class FeatureFallback:
     """A provider that asks once more without tools or response format where the model refuses them.
 
@@ -60,9 +68,8 @@ class FeatureFallback:
                 yield from self.provider.send(request)
             except UnsupportedError as error:
                 again, feature = True, error.feature or ""
-                if feature not in _OPTIONAL or not getattr(request, feature):
+                if not learn(request, feature, self.unsupported):
                     raise
-                self.unsupported.add((request.provider, request.model, _name_of(request, feature)))
                 logger.warning("%s (%s)", _describe_left_out(feature, request), error.message)
             else:
                 return

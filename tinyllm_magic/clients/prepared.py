@@ -16,6 +16,7 @@ from ..messages import Message, Request
 from ..models import pricing, tokens
 from ..models.endpoints import key_state
 from ..models.routing import Route
+from ..providers.batch_service import BatchService
 from ..recording import misses
 from ..recording.lookup import Lookup
 from ..recording.modes import Decision, Mode, decide, depends_on_record
@@ -65,6 +66,10 @@ class Client(Protocol):
 
     def own_transport(self, model: str | None, params: Mapping[str, Any]) -> Callable[..., Any] | None:
         """What answers in place of ``provider`` where this client's class says so."""
+        ...
+
+    def batch_service(self, plan: Plan) -> BatchService:
+        """The batch service of a plan's vendor; raises ``UnsupportedError`` where there is none."""
         ...
 
 

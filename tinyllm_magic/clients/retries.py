@@ -1,9 +1,10 @@
-"""Repeats a call after failures that may pass: ``Retries``, run by stamina."""
+"""Repeats a call after failures that may pass, run by stamina: ``Retries`` of a provider's answers, ``repeat`` of anything else."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from ..errors import ProviderError
 from ..messages import Request
@@ -11,6 +12,7 @@ from ..responses import Chunk, Provider
 from ..settings.retry_policy import LONGEST_RETRY_AFTER, LONGEST_WAIT, RetryPolicy
 
 logger = logging.getLogger("tinyllm_magic")
+_Result = TypeVar("_Result")
 
 
 class Retries:
@@ -35,21 +37,9 @@ class Retries:
 
     def _repeat(self, request: Request, failure: ProviderError) -> Iterator[Chunk]:
         """Go on after a first attempt that has failed: stamina is told of it as of every other."""
-        import stamina
-
-        _silence_stamina()
         causes = [failure]
-        attempts = stamina.retry_context(
-            on=_wait_hook,
-            attempts=self.policy.attempts,
-            timeout=None,
-            wait_initial=self.policy.waiting_time,
-            wait_max=LONGEST_WAIT,
-            wait_jitter=self.policy.waiting_time / 4,
-            wait_exp_base=self.policy.factor,
-        )
         try:
-            for attempt in attempts:
+            for attempt in _make_attempts(self.policy):
                 with attempt:
                     if attempt.num == 1:
                         raise failure
@@ -61,6 +51,38 @@ class Retries:
                         raise
         except ProviderError as error:
             raise _add_history(error, causes) from error.__cause__  # the SDK's error, as it stands
+
+
+def repeat(policy: RetryPolicy, call: Callable[[], _Result]) -> _Result:
+    """What a call returns that is made again after failures that may pass; waits as ``Retries`` does."""
+    causes: list[ProviderError] = []
+    try:
+        for attempt in _make_attempts(policy):
+            with attempt:
+                try:
+                    return call()
+                except ProviderError as error:
+                    causes.append(error)
+                    raise
+    except ProviderError as error:
+        raise _add_history(error, causes) from error.__cause__
+    raise RuntimeError("no attempt was made")
+
+
+def _make_attempts(policy: RetryPolicy) -> Any:
+    """The attempts of one call, for stamina's way of looping over them."""
+    import stamina
+
+    _silence_stamina()
+    return stamina.retry_context(
+        on=_wait_hook,
+        attempts=policy.attempts,
+        timeout=None,
+        wait_initial=policy.waiting_time,
+        wait_max=LONGEST_WAIT,
+        wait_jitter=policy.waiting_time / 4,
+        wait_exp_base=policy.factor,
+    )
 
 
 def _silence_stamina() -> None:

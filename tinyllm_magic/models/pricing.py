@@ -18,6 +18,8 @@ _VENDOR = Endpoint("openai")
 
 _USUAL_TIERS = frozenset({"auto", "default", "standard", "on_demand"})
 """What vendors call the service that has the listed price."""
+BATCH = "batch"
+"""The tier of what is asked through a batch service."""
 
 
 def price(model: str, usage: Usage, endpoint: Endpoint = _VENDOR, tier: str | None = None) -> float | None:
@@ -46,14 +48,14 @@ def _price_tokens(model: str, lists: tuple[str | None, ...], tokens_in: int, tok
     return None if found is None else float(found.total_price)
 
 
-def price_answer(route: Route, request: Request, answer: Answer) -> float | None:
+def price_answer(route: Route, request: Request, answer: Answer, *, tier: str | None = None) -> float | None:
     """US dollars for an answer, ``None`` where its usage or the price is unknown and for models on this machine.
 
-    The tier that the answer names counts, else the one that was asked for.
+    ``tier`` counts where it is given, else the one that the answer names, else the one that was asked for.
     """
     if answer.usage is None:
         return None
-    tier = (answer.raw or {}).get("service_tier") or request.params.get("service_tier")
+    tier = tier or (answer.raw or {}).get("service_tier") or request.params.get("service_tier")
     return price(request.model, answer.usage, route.endpoint, str(tier) if tier else None)
 
 
@@ -104,17 +106,20 @@ def _find_window(model: str) -> int | None:
     return None if found is None else found.model.context_window
 
 
-def most_expensive(request: Request, route: Route) -> float | None:
+def most_expensive(request: Request, route: Route, *, tier: str | None = None) -> float | None:
     """US dollars that a request can cost at most: its prompt and the longest answer, ``None`` where unknown.
 
     The longest answer is the request's own limit, else the model's, for each of its ``n`` choices.
     What runs on this machine costs nothing.
     """
-    return price_range(request, route, 0)[1]
+    return price_range(request, route, 0, tier=tier)[1]
 
 
-def price_range(request: Request, route: Route, likely: int) -> tuple[float | None, float | None]:
-    """US dollars for a request with an answer of ``likely`` tokens, and at most; ``None`` where unknown."""
+def price_range(request: Request, route: Route, likely: int, *, tier: str | None = None) -> tuple[float | None, float | None]:
+    """US dollars for a request with an answer of ``likely`` tokens, and at most; ``None`` where unknown.
+
+    ``tier`` is the service tier, by default the one that the request asks for.
+    """
     if is_free(route):
         return 0.0, 0.0
     if request.kind == "embedding":
@@ -126,7 +131,7 @@ def price_range(request: Request, route: Route, likely: int) -> tuple[float | No
     longest = params.get("max_completion_tokens") or params.get("max_tokens") or route.facts.output_limit or window(request.model)
     if longest is None:
         return None, None
-    prompt, answers, tier = int(count_request(request)), int(params.get("n") or 1), params.get("service_tier")
+    prompt, answers, tier = int(count_request(request)), int(params.get("n") or 1), tier or params.get("service_tier")
     lengths = (min(likely, int(longest)), int(longest))
     found = [price(request.model, Usage(prompt, n * answers), route.endpoint, str(tier) if tier else None) for n in lengths]
     return found[0], found[1]

@@ -18,7 +18,8 @@ class Vendor:
     ``name`` stands before the colon of ``VENDOR:MODEL``, ``title`` is for readers. ``base_url`` is ``None`` where the user
     has an address of their own (Azure). ``keys`` are the environment variables that may hold the key, the first that is set
     counts. ``prefixes`` begin the names of its models. ``prices`` is its name in the price list, ``tiers`` the share of
-    the listed price that a service tier costs. ``local`` servers run on this machine and need no key.
+    the listed price that a service tier costs, ``batches`` whether it has a batch service that is asked as OpenAI's. ``local``
+    servers run on this machine and need no key.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Vendor:
     prices: str | None = None
     local: bool = False
     tiers: Mapping[str, float] = field(default_factory=dict)
+    batches: bool = False
 
 
 @functools.cache
@@ -47,6 +49,7 @@ def _read_vendor(name: str, block: Mapping[str, Any]) -> Vendor:
         block.get("prices"),
         block.get("local", False),
         MappingProxyType(block.get("tiers", {})),
+        block.get("batches", False),
     )
 
 

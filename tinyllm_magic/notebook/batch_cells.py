@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..batch.api import answer_in_batch
 from ..batch.estimates import Estimate, Outlook, look_ahead
+from ..batch.jobs import count_left
 from ..batch.progress import ProgressLine
 from ..batch.row_files import names_rows_file
 from ..batch.rows import Rows, read_rows
@@ -20,12 +22,13 @@ from ..batch.table import RunProgress, Table
 from ..batch.tasks import Task, make_crossed_tasks, make_grid_tasks
 from ..clients.call import LLMCall, RowPreparer
 from ..clients.sessions import session
-from ..display import output
+from ..display import output, tables
 from ..display.bundle import Bundle
 from ..errors import OptionError, TinyLLMError
 from ..json_schema import describe_fields
+from ..models import pricing
 from ..schemas.schema import Schema
-from ..text_format import format_money
+from ..text_format import format_money, format_progress
 from . import result_table, score_views
 from .options import Options
 
@@ -35,26 +38,25 @@ QUICK = 0.5  # seconds; what is over sooner needs no progress
 def answer_many(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     """The table of a cell with ``--map``, ``--compare`` or ``--grid``; ``None`` for a dry run."""
     tasks, found, axes = _tasks(chosen, call)
-    if chosen.dry_run or (session.budget.limit is not None and found.count is not None and not chosen.quiet):
-        estimate = Estimate.of(tasks, RowPreparer(session.settings()))
+    shows_estimate = session.budget.limit is not None and found.count is not None and not chosen.quiet and not chosen.batch
+    if chosen.dry_run or shows_estimate:
+        estimate = Estimate.of(tasks, RowPreparer(session.settings()), tier=pricing.BATCH if chosen.batch else None)
         tasks = estimate.tasks
         title = "Dry run: nothing was sent" if chosen.dry_run else "What is going to be asked"
-        facts = {**describe_estimate(estimate), "schema": describe_schema(call.model_params.get("schema"))}
+        facts = {
+            **describe_estimate(estimate),
+            **(describe_batch(estimate) if chosen.batch else {}),
+            "schema": describe_schema(call.model_params.get("schema")),
+        }
         output.show(result_table.preview_bundle(facts, estimate.example, title), shell, about="session")
         if chosen.dry_run:
             return None
     watch = None if chosen.quiet else _watch(shell)
-    kind = "map" if chosen.map is not None else "compare"
-    return Run(
-        tasks,
-        found,
-        workers=chosen.workers or 8,
-        watch=watch,
-        kind=kind,
-        schema=call.model_params.get("schema"),
-        axes=axes,
-        expect=chosen.expect,
-    ).answer()
+    kind, schema = "map" if chosen.map is not None else "compare", call.model_params.get("schema")
+    if chosen.batch:
+        return answer_in_batch(tasks, found, watch=watch, schema=schema, axes=axes, expect=chosen.expect)
+    run = Run(tasks, found, workers=chosen.workers or 8, watch=watch, kind=kind, schema=schema, axes=axes, expect=chosen.expect)
+    return run.answer()
 
 
 def demand_answers(table: Table) -> None:
@@ -124,6 +126,13 @@ def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
     }
 
 
+def describe_batch(estimate: Estimate) -> dict[str, str | None]:
+    """What of an estimate is about a batch: how many requests are under way in one already."""
+    left = count_left(session.store(session.settings()), estimate.seen)
+    words = f"at the price of a batch; {left:,} of them are under way already" if left else "at the price of a batch"
+    return {"in a batch": words if estimate.live else None}
+
+
 def describe_schema(schema: Schema | None) -> str | None:
     """What each answer has to be, field by field; ``None`` where nothing is said of it."""
     return None if schema is None else ", ".join(f"{name}: {words}" for name, words in describe_fields(schema.json).items())
@@ -163,6 +172,10 @@ class NotebookProgress:
         elif table.progress.seconds > QUICK:
             self._progress(table.progress)
 
+    def tell(self, message: str, done: int, total: int) -> None:
+        """Show a step of leaving rows with a batch service, or of fetching them."""
+        self._put(tables.bundle_progress(message, done, total), {"version": 1, "about": "progress"})
+
     def close(self, table: Table) -> None:
         """Show the end: the table where it belongs to the cell, else the line that sums it up."""
         if self._ends_with_table:
@@ -195,6 +208,10 @@ class TerminalProgress(ProgressLine):
         """Show a state on the way."""
         if table.progress.seconds > QUICK:
             super().__call__(table)
+
+    def tell(self, message: str, done: int, total: int) -> None:
+        """Write a step of leaving rows with a batch service, or of fetching them."""
+        (self._out or sys.stderr).write(f"{format_progress(message, done, total)}\n")
 
     def close(self, table: Table) -> None:
         """Write the end."""

@@ -144,6 +144,10 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
         raise OptionError("--workers goes with --map, --compare or --grid: one prompt is one call", option="--workers")
     if chosen.expect is not None and chosen.map is None:
         raise OptionError("--expect goes with --map: it names a column of its rows", option="--expect")
+    if chosen.batch and chosen.map is None:
+        raise OptionError("--batch goes with --map: a batch is of many rows", option="--batch")
+    if chosen.batch and chosen.workers is not None:
+        raise OptionError("--workers is of rows that are asked live: a batch has none", option="--workers")
     call = make_call(scope, chosen, text, first_line=scope.cell_line if cell else scope.line)
     turn = chat_turns.prepare_turn(chosen, call)
     if chosen.asks_many:

@@ -17,7 +17,7 @@ from ..recording import maintenance
 from ..recording.modes import Mode
 from ..settings import trust
 from ..settings.origins import Origin
-from . import cells, chat_reports, options, panel, reports
+from . import batch_reports, cells, chat_reports, options, panel, reports
 from .option_values import expand
 from .scope import find_scope, stands_alone
 
@@ -147,6 +147,11 @@ def _check_cache_words(word: str, argument: str) -> None:
 def manage_chat(shell: Any, line: str) -> None:
     """Look after the conversations."""
     output.show(chat_reports.manage_chat(split_words(line)), shell, about="session")
+
+
+def manage_batches(shell: Any, line: str) -> None:
+    """Look after what was left with batch services."""
+    output.show(batch_reports.manage_batches(split_words(line)), shell, about="session")
 
 
 def show_history(shell: Any, line: str) -> None:

@@ -161,6 +161,19 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    def llm_batch(self, line: str) -> None:
+        """Rows that were left with batch services by `%%llm --map ROWS --batch`: `%llm_batch [list|fetch|cancel]`.
+
+        list                every batch of this notebook and how far it has come (also without a word)
+        fetch               record the answers of all that have ended; their cells then show their tables at once
+        cancel [BATCH|all]  end one: what it has answered can be fetched, the rest is left anew when its cell is run
+
+        What was left, and where, is kept in NAME.batches.json beside the store: any kernel goes on from there.
+        """
+        _commands().manage_batches(self.shell, line)
+
+    @no_var_expand
+    @line_magic
     def llm_history(self, line: str) -> None:
         """This session's calls, the newest first: `%llm_history [-n N] [-g WORDS]`."""
         _commands().show_history(self.shell, line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,11 @@ _CHAT = {
     "undo": "take the last turn away",
     "drop": "forget the conversation",
     "export": "a template file that asks the same, or Markdown: export FILE",
+}
+_BATCH = {
+    "list": "every batch, and how far it has come",
+    "fetch": "record the answers of all that have ended",
+    "cancel": "end one: cancel [BATCH|all]",
 }
 _CONFIG = {"--reset": "forget this session's choices", "trust": "let endpoints that files of this folder name have your keys"}
 _PARAMS = {
@@ -105,6 +109,24 @@ def _chats() -> dict[str, str]:
     return {chat.name: count_turns(len(chat.turns)) for chat in list_chats()}
 
 
+def complete_batch(line: Line) -> dict[str, str]:
+    """The words of ``%llm_batch``; after ``cancel`` the batches under way, as this notebook's file knows them."""
+    if not line.words:
+        return _BATCH
+    if line.words != ["cancel"]:
+        return {}
+    from ..batch.job_state import JobFile
+    from ..clients.sessions import session
+    from ..errors import TinyLLMError
+
+    try:
+        jobs = JobFile(session.store(session.settings()).path).read()
+    except TinyLLMError:
+        return {}
+    found = {job.batch: f"{job.requests:,} requests to {job.model}" for job in jobs if job.batch is not None and not job.fetched}
+    return {**found, "all": "all that are under way"} if found else {}
+
+
 def complete_cache(line: Line) -> dict[str, str]:
     """The words of ``%llm_cache``."""
     return _MODES if line.words and line.words[-1] == "mode" else _CACHE
@@ -142,7 +164,7 @@ def _params(line: Line) -> dict[str, str]:
     from ..settings.definitions import BY_NAME
 
     try:
-        facts = session.route(_named_model(line), session.settings()).facts
+        facts = session.route(_named_after(line, ("-m", "--model")), session.settings()).facts
         known, refused = PARAMETERS | facts.params, facts.refuses
     except ConfigError:
         known, refused = PARAMETERS, frozenset()
@@ -150,11 +172,12 @@ def _params(line: Line) -> dict[str, str]:
     return {f"{n}=": BY_NAME[n].doc if n in BY_NAME else _PARAMS.get(n, "") for n in names}
 
 
-def _named_model(line: Line) -> str | None:
+def _named_after(line: Line, flags: Sequence[str]) -> str | None:
+    """The value that one of these flags has on a line."""
     for flag, value in zip(line.words, line.words[1:], strict=False):
-        if flag in ("-m", "--model"):
+        if flag in flags:
             return value
-    attached = [w.partition("=")[2] for w in line.words if re.match(r"(-m|--model)=", w)]
+    attached = [value for flag, _, value in (w.partition("=") for w in line.words) if flag in flags and value]
     return attached[-1] if attached else None
 
 
@@ -167,6 +190,7 @@ _VALUES: Mapping[str, Callable[[Line], Mapping[str, str]]] = {
     "compare": lambda _line: models(),
     "template": lambda line: list_template_files(line.folders),
     "map": lambda line: _values_having(line, inspection.is_table),
+    "expect": lambda line: inspection.columns(line.variables.get(_named_after(line, ("--map",)) or "")),
     "schema": lambda line: _values_having(line, lambda v: isinstance(v, type)),
     "tools": lambda line: _values_having(line, inspection.is_function),
     "chat": lambda _line: _chats(),

@@ -64,6 +64,7 @@ class Options:
     grid: dict[str, list[Any]] = field(default_factory=dict)
     map: str | None = None
     expect: str | None = None
+    batch: bool = False
     workers: int | None = None
     schema: Any = None
     choices: list[Any] | None = None
@@ -232,6 +233,12 @@ OPTIONS: tuple[Option, ...] = (
         "expect",
         "with --map: the column of the right answers; the table says accuracy with its interval, confusions, and what failed",
         "COLUMN",
+    ),
+    Option(
+        ("--batch",),
+        "batch",
+        "with --map: leave the rows with the vendor's batch service, at half the price; run the cell again to fetch what is done",
+        value=True,
     ),
     Option(("--workers",), "workers", "how many rows are asked at a time; default 8", "N", _expanded(_count)),
     Option(
