@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
     _add_verify(commands)
     _add_drift(commands)
+    _add_report(commands)
     _add_cache(commands)
     _add_mark(commands)
     _add_textconv(commands)
@@ -136,6 +137,20 @@ def _add_drift(commands: Any) -> None:
     parser.add_argument("--allow-unpriced", action="store_true", help="also ask models whose price is unknown: no budget holds them")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML, too")
     parser.set_defaults(run=run_drift)
+
+
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="what a reader or reviewer must know of a notebook's answers, from it and its store",
+        description="Reports models as asked and as answered, dates, parameters, samples, prompts by cell, tokens and cost, what could not "
+        "be pinned, a methods paragraph, the items of published checklists, and the commands that prove it. Reads the notebook and its "
+        "store alone: nothing is run, and no network is used.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
+    parser.add_argument("--format", choices=("md", "json"), default="md", help="default: %(default)s")
+    parser.add_argument("-o", "--out", type=Path, metavar="PATH", help="write a file, or for several notebooks files in this folder")
+    parser.set_defaults(run=run_report)
 
 
 def _add_cache(commands: Any) -> None:
@@ -273,6 +288,20 @@ def run_drift(chosen: argparse.Namespace) -> int:
     if run.stopped:
         raise KeyboardInterrupt
     return drift_report.exit_code(run)
+
+
+def run_report(chosen: argparse.Namespace) -> int:
+    """Report on notebooks: on standard output, or into files."""
+    from .reporting.report import build_report
+    from .reporting.writing import save_reports, write_reports
+    from .verify.runner import find
+
+    reports = [build_report(path) for path in find(chosen.places)]
+    if chosen.out is None:
+        sys.stdout.write(write_reports(reports, chosen.format))
+    else:
+        _print_lines(map(str, save_reports(reports, chosen.format, chosen.out)))
+    return 0
 
 
 def run_mark(chosen: argparse.Namespace) -> int:
