@@ -25,6 +25,8 @@ def words(text, **variables):
         ("%llm_config temp", ["temperature="]),
         ("%llm_cache t", ["tidy"]),
         ("%llm_chat ex", ["export"]),
+        ("%llm_batch f", ["fetch"]),
+        ("%%llm --map rows --ba", ["--batch"]),
         ("%%llm --chat --ke", ["--keep"]),
         ("%llm_cache mode re", ["replay", "refresh"]),
         ("%%llm -p top_", ["top_p=", "top_k=", "top_logprobs="]),
@@ -36,7 +38,8 @@ def test_options_and_their_values(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["%%llm -", "%%llm -f ", "%%llm -p temp", "%%llm\n{% ", "%%llm\n{{ x | ", "%llm_config m", "%llm_cache ", "%llm_chat "]
+    "text",
+    ["%%llm -", "%%llm -f ", "%%llm -p temp", "%%llm\n{% ", "%%llm\n{{ x | ", "%llm_config m", "%llm_cache ", "%llm_chat ", "%llm_batch "],
 )
 def test_every_word_has_a_word_of_documentation(text):
     _, found = complete(text, {})
@@ -55,6 +58,15 @@ def test_models_after_m_say_their_window_and_whether_the_key_is_there(monkeypatc
         assert complete("%%llm --compare tiny,gpt", {}) == ("gpt", {"gpt-4o": found["gpt-4o"]})
         monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
         assert complete("%%llm -m gpt", {})[1]["gpt-4o"] == "128,000 tokens, key OPENAI_API_KEY is set"
+
+
+@pytest.mark.parametrize("line", ["%%llm --map reviews --expect ", "%%llm --map=reviews -o x --expect="])
+def test_expect_offers_the_columns_of_the_mapped_rows(line):
+    reviews = [{"text": "Good.", "label": "positive"}]
+
+    assert complete(line, {"reviews": reviews})[1].keys() == {"text", "label"}
+    assert words(f"{line}la", reviews=pd.DataFrame(reviews)) == ["label"]
+    assert words("%%llm --map missing --expect ") == []
 
 
 def test_map_offers_tables_with_their_size():

@@ -133,7 +133,7 @@ class BatchJobs:
             job, is_ours = self._begin(part, first, claims)
             if is_ours and job.batch is None:
                 self._submit(job, part, service)
-            self._tell(f"left {len(part.keys):,} requests{f' as {job.batch}' if job.batch else ''}", 1, 1)
+            self._tell(f"left {len(part.keys):,} requests{f' as {job.batch}' if job.batch else ''}", 0, 0)
             return job
 
     def _begin(self, part: Part, first: PreparedCall, claims: ExitStack) -> tuple[Job, bool]:

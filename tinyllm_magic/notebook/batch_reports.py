@@ -79,6 +79,6 @@ def _show(found: Seen, done: str = "") -> Bundle:
 
 def _describe(job: Job, error: TinyLLMError | None) -> tuple[object, ...]:
     times = [(moment or "")[:16].replace("T", " ") for moment in (job.created, job.expires)]
-    state = f"{describe_state(job)}, as last known: {excerpt(error.message, 120)}" if error is not None else describe_state(job)
+    state = f"{describe_state(job)}, as last known: {excerpt(error.message, 200)}" if error is not None else describe_state(job)
     counts = [f"{count:,}" if count else "" for count in (job.completed, job.failed)]
     return (job.batch or "", job.model, f"{job.requests:,}", state, *counts, times[0], "" if job.fetched else times[1])
