@@ -17,6 +17,7 @@ from tinyllm_magic.reporting.checklists import ANSWERED, FACTS, PARTLY, PERSON, 
 from tinyllm_magic.reporting.data import to_data, write_json
 from tinyllm_magic.reporting.markdown import write_markdown
 from tinyllm_magic.reporting.report import build_report
+from tinyllm_magic.reporting.writing import write_reports
 from tinyllm_magic.responses import Usage
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -254,3 +255,31 @@ def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["report", str(NOTEBOOKS / "01_first_cell.ipynb"), "-o", str(tmp_path / "file" / "report.md")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_page_loads_nothing_and_runs_nothing_whatever_the_prompts_say(study):
+    one = make('</pre><script>alert(1)</script><img src="https://example.org/x.png">')
+    study.record(one)
+    study.cell("%%llm\n{{ x }}", shown(one))
+    page = write_reports([study.report()], "html")
+    assert page.count("&lt;script&gt;alert(1)") == 1
+    assert re.findall(r"<(?:script|img|link|iframe|object|video|audio|base|form)\b", page) == []
+    assert re.findall(r'<[^>]*\s(?:src|srcset|href|action|style)="(?!#)', page) == []
+    assert "default-src 'none'" in page
+
+
+def test_the_page_links_to_every_section_and_labels_every_cell_for_a_narrow_window(study):
+    study.record(make("One"))
+    study.cell("%%llm\nOne", shown(make("One")))
+    page = write_reports([study.report()], "html")
+    targets = re.findall(r'href="#([^"]+)"', page)
+    assert len(targets) >= 8
+    assert [target for target in targets if page.count(f'id="{target}"') != 1] == []
+    wide = "".join(re.findall(r'<table class="wide">.*?</table>', page))
+    assert wide.count("<td") == wide.count('data-label="') > 300
+
+
+def test_several_pages_want_a_folder(capsys):
+    notebooks = [str(NOTEBOOKS / name) for name in ("01_first_cell.ipynb", "04_replay.ipynb")]
+    assert main(["report", *notebooks, "--format", "html"]) == 2
+    assert "-o FOLDER writes one file for each" in capsys.readouterr().err

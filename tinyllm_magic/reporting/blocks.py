@@ -35,6 +35,12 @@ class Mono(str):
     __slots__ = ()
 
 
+class Badge(str):
+    """A cell of a table that is one of a few states."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Table:
     """A table: its columns' names, and rows of text; ``numbers`` are the columns that stand to the right."""

@@ -34,7 +34,7 @@ def declaration(f: Findings) -> str:
     """Which models were used, for how many answers, where."""
     if not f.records:
         return "No answer of a model is recorded for this notebook."
-    names = some(f"{name_model(m)} of {m.vendor}" for m in f.models)
+    names = some(f"{name_model(m)} ({m.vendor})" for m in f.models)
     return (
         f"{count(f.totals.answers, 'answer')} of {names}, in {name_cells(use.cell.number for use in f.evidence.answers)} of the notebook."
     )
@@ -42,7 +42,7 @@ def declaration(f: Findings) -> str:
 
 def tasks(f: Findings) -> str:
     """What the prompts say; what they are for, people say."""
-    return f"The notebook is called “{f.title}”; its prompts are given in full below."
+    return f"The notebook is called “{f.title}”; its prompts are given in full in this report."
 
 
 def models(f: Findings) -> str:
@@ -63,7 +63,7 @@ def dates(f: Findings) -> str:
 def parameters(f: Findings) -> str:
     """The parameters as they were sent."""
     sets = [f"{describe_parameters(p.params)} ({p.asked}, {count(p.answers, 'answer')})" for p in f.parameters]
-    rest = [f"{len(sets) - _MOST} more sets, below"] if len(sets) > _MOST else []
+    rest = [f"{len(sets) - _MOST} more sets in this report"] if len(sets) > _MOST else []
     return f"Sent: {' · '.join([*sets[:_MOST], *rest])}." if sets else "Nothing was sent."
 
 
@@ -172,7 +172,7 @@ def _examples(record: Record) -> int:
 
 def few_shot(f: Findings) -> str:
     """Whether there are examples; empty where there are none."""
-    return "The examples stand in the prompts, below." if any(_examples(r) for r in f.records) else ""
+    return "The examples stand in the prompts, in this report." if any(_examples(r) for r in f.records) else ""
 
 
 def reuse(f: Findings) -> str:
@@ -190,7 +190,7 @@ def reuse(f: Findings) -> str:
 def prompts(f: Findings) -> str:
     """How many prompts there are, and where."""
     questions, cells = sum(f.samples.counts.values()), len(f.asking_cells)
-    return f"{count(questions, 'question')} of {count(cells, 'cell')}: templates and instances below, all messages in the store."
+    return f"{count(questions, 'question')} of {count(cells, 'cell')}: templates and instances in this report, all messages in the store."
 
 
 def templates(f: Findings) -> str:

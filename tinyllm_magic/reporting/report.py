@@ -24,7 +24,7 @@ from ..evidence.wording import (
     period,
 )
 from ..text_format import format_money
-from .blocks import Block, Code, Folded, Heading, Listing, Mono, Paragraph, Table
+from .blocks import Badge, Block, Code, Folded, Heading, Listing, Mono, Paragraph, Table
 from .checklists import STATES, Row, answer_checklists, count_states, read_guidelines
 from .methods import write_methods
 
@@ -200,18 +200,16 @@ def _draw_prompts(evidence: Evidence, prompts: Sequence[tuple[int, CellPrompts]]
     if not prompts:
         yield Paragraph("None is recorded.")
     for number, asked in prompts:
-        blocks: list[Block] = [Paragraph("The cell:"), Code(cells[number].source), Paragraph("Its first question, as it was sent:")]
+        blocks: list[Block] = [Paragraph("The cell:"), Code(cells[number].source), Paragraph("Its first prompt, as it was sent:")]
         blocks.append(Code(asked.first))
         if asked.others:
-            blocks.append(Paragraph(f"{count(len(asked.others), 'further question')}, the same but for the last message:"))
+            blocks.append(Paragraph(f"{count(len(asked.others), 'further prompt')}, the same but for the last message:"))
             blocks.append(Code("\n".join(asked.others)))
         blocks += [Code(text) for text in asked.further]
         if asked.left_out:
-            blocks.append(
-                Paragraph(f"{count(asked.left_out, 'further question')} would make this report too long: the store has them all.")
-            )
+            blocks.append(Paragraph(f"{count(asked.left_out, 'further prompt')} would make this report too long: the store has them all."))
         questions = 1 + len(asked.others) + len(asked.further) + asked.left_out
-        yield Folded(f"Cell {number}: {count(questions, 'question')}", blocks)
+        yield Folded(f"Cell {number}: {count(questions, 'prompt')}", blocks)
 
 
 def _draw_unpinned(found: Findings) -> Iterator[Block]:
@@ -260,7 +258,7 @@ def _draw_checklists(rows: Sequence[Row]) -> Iterator[Block]:
         yield Paragraph(guideline["source"])
         table = Table(
             ("item", "asks for", "state", "answer"),
-            [(f"{row.item} (must)" if row.must else row.item, row.wants, row.state, row.answer) for row in own],
+            [(f"{row.item} (must)" if row.must else row.item, row.wants, Badge(row.state), row.answer) for row in own],
         )
         yield table
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from ..errors import OptionError, TinyLLMError
 from .data import to_data, write_json
 from .markdown import write_markdown
+from .page import draw_page
 from .report import Report
 
-FORMATS = ("md", "json")
+FORMATS = ("md", "html", "json")
 
 
 def write_reports(reports: Sequence[Report], form: str) -> str:
@@ -54,4 +55,12 @@ def _free_name(path: Path, taken: Mapping[Path, str]) -> Path:
     return name
 
 
-_WRITERS: dict[str, Callable[[Report], str]] = {"md": lambda report: write_markdown(report.blocks()), "json": write_json}
+def _write_page(report: Report) -> str:
+    return draw_page(report.blocks(), report.found.title, report.found.version)
+
+
+def _write_text(report: Report) -> str:
+    return write_markdown(report.blocks())
+
+
+_WRITERS: dict[str, Callable[[Report], str]] = {"md": _write_text, "html": _write_page, "json": write_json}
