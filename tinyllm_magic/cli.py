@@ -148,7 +148,7 @@ def _add_report(commands: Any) -> None:
         "store alone: nothing is run, and no network is used.",
     )
     parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
-    parser.add_argument("--format", choices=("md", "html", "json"), default="md", help="default: %(default)s")
+    parser.add_argument("--format", choices=("md", "html", "json", "ro-crate"), default="md", help="default: %(default)s")
     parser.add_argument("-o", "--out", type=Path, metavar="PATH", help="write a file, or for several notebooks files in this folder")
     parser.set_defaults(run=run_report)
 

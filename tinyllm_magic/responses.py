@@ -15,6 +15,8 @@ from .messages import Request
 from .redaction import mask
 from .text_format import shorten
 
+TRAINED_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""What IPTC's vocabulary calls content that a trained model made."""
 CUT_REASONS = ("length", "content_filter", "stopped")  # finish reasons of an answer that has no end
 
 

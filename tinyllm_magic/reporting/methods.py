@@ -81,7 +81,8 @@ def _about_effort(found: Findings) -> Iterator[str]:
 def _about_proof(found: Findings) -> Iterator[str]:
     evidence = found.evidence
     stores = join([f"{store.name} (sha256 {store.digest})" for store in evidence.stores])
-    yield f"All questions and answers are recorded in {stores or 'no store'}; the notebook is {evidence.notebook.name} "
-    yield f"(sha256 {evidence.notebook.digest}). `{found.commands[-1]}` runs it from that record without key or network."
+    notebook = f"{evidence.notebook.name} (sha256 {evidence.notebook.digest})"
+    yield f"All questions and answers are recorded in {stores or 'no store'}; the notebook is {notebook}."
+    yield f"`{found.commands[-1]}` runs it from that record without key or network."
     if evidence.missing:
         yield f"{count(len(evidence.missing), 'answer')} that the notebook shows is not in the record."

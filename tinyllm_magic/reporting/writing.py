@@ -7,16 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import OptionError, TinyLLMError
+from .crate import write_crate
 from .data import to_data, write_json
 from .markdown import write_markdown
 from .page import draw_page
 from .report import Report
 
-FORMATS = ("md", "html", "json")
+FORMATS = ("md", "html", "json", "ro-crate")
+CRATE = "ro-crate-metadata.json"
 
 
 def write_reports(reports: Sequence[Report], form: str) -> str:
     """Reports as one text; raises ``OptionError`` where several cannot stand in one text of this form."""
+    if form == "ro-crate":
+        return write_crate(reports)
     if form == "json" and len(reports) > 1:
         return json.dumps([to_data(report) for report in reports], ensure_ascii=False, indent=1, default=str) + "\n"
     if len(reports) > 1 and form != "md":
@@ -33,7 +37,10 @@ def save_reports(reports: Sequence[Report], form: str, place: Path) -> list[Path
 
     Raises ``TinyLLMError`` where a file cannot be written.
     """
-    targets = {place: write_reports(reports, form)} if len(reports) == 1 and not place.is_dir() else {}
+    if form == "ro-crate":  # one file describes a whole folder
+        targets = {place if place.suffix == ".json" else place / CRATE: write_crate(reports)}
+    else:
+        targets = {place: write_reports(reports, form)} if len(reports) == 1 and not place.is_dir() else {}
     for report in reports if not targets else ():
         path = report.evidence.path
         targets[_free_name(place / f"{path.stem}.report.{form}", targets)] = write_reports([report], form)
