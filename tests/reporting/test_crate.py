@@ -37,7 +37,7 @@ def test_the_crate_names_notebook_and_store_with_their_digests(crate, tmp_path):
     for entity, name in ((files["my%20study.ipynb"], "my study.ipynb"), (files["my%20study.llm.jsonl"], "my study.llm.jsonl")):
         assert entity["sha256"] == sha256((tmp_path / name).read_bytes()).hexdigest()
         assert entity["contentSize"] == str((tmp_path / name).stat().st_size)
-    assert files["my%20study.llm.jsonl"]["digitalSourceType"]["@id"].endswith("/trainedAlgorithmicMedia")
+    assert files["my%20study.llm.jsonl"]["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
 
 
 def test_each_model_is_an_instrument_of_an_action_between_two_dates(crate):
