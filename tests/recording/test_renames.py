@@ -35,6 +35,30 @@ def test_a_store_is_copied_where_the_old_notebook_stays(notebooks, tmp_path):
     assert store_beside(old).read_bytes() == store_beside(new).read_bytes()
 
 
+def test_what_is_known_of_its_batches_moves_with_a_notebook_before_anything_is_recorded(notebooks, tmp_path):
+    old, new = notebooks
+    store_beside(old).unlink()
+    for name in ("Untitled.batches.json", "Untitled.batch-1f.jsonl", "Untitled2.batches.json"):
+        (tmp_path / name).write_text(name)
+
+    follow_rename(old, new, tmp_path)
+
+    assert (new.parent / "analysis.batches.json").read_text() == "Untitled.batches.json"
+    assert (new.parent / "analysis.batch-1f.jsonl").read_text() == "Untitled.batch-1f.jsonl"
+    assert [path.name for path in tmp_path.glob("Untitled*")] == ["Untitled2.batches.json"]
+
+
+def test_batches_that_the_new_name_has_are_not_overwritten(notebooks, tmp_path):
+    old, new = notebooks
+    for path in (old, new):
+        path.with_suffix(".batches.json").write_text(path.stem)
+
+    follow_rename(old, new, tmp_path)
+
+    assert new.with_suffix(".batches.json").read_text() == "analysis"
+    assert old.with_suffix(".batches.json").read_text() == "Untitled"
+
+
 def test_two_stores_are_merged_and_lose_nothing(notebooks, tmp_path):
     old, new = notebooks
     filled(Store(store_beside(new)), "b", "c")

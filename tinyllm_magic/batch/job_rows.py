@@ -22,6 +22,7 @@ from .state import Watch
 from .table import Table
 from .tasks import Task, prepare_task
 
+_KEPT = 10_000  # tasks whose prepared calls stay in memory: of those beyond, prompts are rendered again
 _STATES = {
     "validating": "being checked by the vendor",
     "in_progress": "in progress",
@@ -43,6 +44,7 @@ class BatchAnswers:
         self._outcomes = Outcomes()
         self._store: Store | None = None
         self._answered = 0
+        self._asks_again = False  # whether an answer that does not fit its schema leads to another request
         self.replays = False
         """Whether only records count, and no batch service is asked (strict replay)."""
 
@@ -67,8 +69,8 @@ class BatchAnswers:
                 return
             jobs = BatchJobs(self._store, self._tell)
             jobs.fetch(wanted, self._outcomes)
-            if self._outcomes.fresh:
-                wanted = self._find_wanted()  # what did not fit its schema may be asked again
+            if self._outcomes.fresh and self._asks_again:
+                wanted = self._find_wanted()
                 jobs.fetch(wanted, self._outcomes)
             fresh_errors = self._outcomes.errors.keys()
             recalled = recall_failures(jobs.file.read(), {k: c for k, c in wanted.items() if c.mode is Mode.AUTO and k not in fresh_errors})
@@ -112,13 +114,16 @@ class BatchAnswers:
         """The requests that are not answered by the store, by key."""
         preparer, wanted = RowPreparer(session.settings()), dict[str, PreparedCall]()
         self._answered = 0
-        for task in self._tasks:
+        for place, task in enumerate(self._tasks):
             try:
                 prepared = prepare_task(task, preparer)
-            except TinyLLMError:  # the map tells of it
+            except TinyLLMError as error:
+                self._tasks[place] = replace(task, ready=error)  # the map tells of it
                 continue
+            if place < _KEPT:
+                self._tasks[place] = replace(task, ready=prepared)
             self._demand_batch(prepared)
-            self._store = prepared.store
+            self._store, self._asks_again = prepared.store, self._asks_again or prepared.plan.tries > 1
             call = None if self.replays else self._find_open(prepared)
             if call is None:
                 self._answered += 1

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import StoreError
 from ..files import open_regular, replace_whole
 from ..recording.lock import StoreLock
-from ..recording.names import SUFFIX
+from ..recording.names import batches_beside, questions_beside
 
 VERSION = 1
 PATIENCE = 30.0  # seconds that a kernel waits for another one that writes the file
@@ -75,9 +75,7 @@ class JobFile:
     """The jobs of one store. Reading waits for nobody; a change holds the lock."""
 
     def __init__(self, store: Path) -> None:
-        stem = store.name.removesuffix(SUFFIX) if store.name.endswith(SUFFIX) else store.stem
-        self.path = store.with_name(f"{stem}.batches.json")
-        self._stem = stem
+        self._store, self.path = store, batches_beside(store)
         self._lock = StoreLock(self.path, PATIENCE)
 
     def read(self) -> list[Job]:
@@ -125,7 +123,7 @@ class JobFile:
 
     def questions(self, job: Job) -> Path:
         """The file that holds the questions of a job until they are answered."""
-        return self.path.with_name(f"{self._stem}.batch-{job.id}.jsonl")
+        return questions_beside(self._store, job.id)
 
     def remove_questions(self, job: Job) -> None:
         """Take away the questions of a job that is over."""

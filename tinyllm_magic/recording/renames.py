@@ -7,28 +7,43 @@ import shutil
 from pathlib import Path
 
 from ..errors import StoreError
-from .names import store_beside
+from .names import batch_files, batches_beside, store_beside
 from .store import Store, Tidied
 
 
 def follow_rename(old: Path, new: Path, root: Path) -> Tidied | None:
     """Let the store of a notebook follow it to a new name: moved with it, copied where the old notebook stays, or merged.
 
-    ``None`` where there is nothing to do. Nothing is overwritten. Raises ``StoreError`` where the names are not those of
-    notebooks below ``root``, where the new notebook is not there, and where something is a symbolic link.
+    ``None`` where there is nothing to do. Nothing is overwritten. What is known of its batches moves where the old notebook is gone.
+    Raises ``StoreError`` where the names are not those of notebooks below ``root``, where the new notebook is not there, and
+    where something is a symbolic link.
     """
     old, new = old.absolute(), new.absolute()
     source, target = store_beside(old), store_beside(new)
     _check_names(old, new, root)
-    if source == target or not source.exists():
+    if source == target:
         return None
     try:
+        if not old.exists():
+            _move_batches(source, target)
+        if not source.exists():
+            return None
         done = Store(target).merge(source) if target.exists() else _copy(source, target)
         if not old.exists():
             _remove(source, target)
     except OSError as error:
         raise StoreError(f"{source.name} cannot follow its notebook: {error.strerror}", path=str(source)) from error
     return done
+
+
+def _move_batches(source: Path, target: Path) -> None:
+    """Move what says of batches under way, the list of them last; where the new name has one, its cells find the batches without."""
+    if batches_beside(target).exists():
+        return
+    stem = batches_beside(target).name.removesuffix(".batches.json")
+    for path, ending in batch_files(source).items():
+        if not path.is_symlink():
+            path.rename(target.with_name(f"{stem}{ending}"))
 
 
 def _copy(source: Path, target: Path) -> Tidied:
