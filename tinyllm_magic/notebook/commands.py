@@ -184,6 +184,13 @@ def show_usage(shell: Any, line: str) -> None:
     output.show(reports.usage_table(), shell, about="session")
 
 
+def show_report(shell: Any, line: str) -> None:
+    """Show the report of this notebook, or of the one that is named."""
+    from .report_view import build_view  # it reads notebooks, which no other command does
+
+    output.show(build_view(line.strip()), shell, about="session")
+
+
 def show_panel(shell: Any, line: str) -> None:
     """Show the parameter panel."""
     refuse_arguments("llm_panel", line)

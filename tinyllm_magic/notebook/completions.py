@@ -56,6 +56,7 @@ def _complete_magic(magic: str, text: str, variables: Mapping[str, Any]) -> tupl
     words: dict[str, Callable[[], Mapping[str, str]]] = {
         "llm_config": offers.complete_config,
         "llm_chat": lambda: offers.complete_chat(line),
+        "llm_report": offers.complete_report,
         "llm_batch": lambda: offers.complete_batch(line),
         "llm_cache": lambda: offers.complete_cache(line),
         "llm_count": lambda: {"-m": "the model whose tokens are counted"},

@@ -186,6 +186,17 @@ class LLMMagics(Magics):
 
     @no_var_expand
     @line_magic
+    def llm_report(self, line: str) -> None:
+        """What a reader or reviewer must know of this notebook's answers: `%llm_report [NOTEBOOK]`.
+
+        Models as asked and as answered, dates, parameters, samples, tokens and cost, prompts by cell, what could not be pinned, a
+        methods paragraph, the items of published checklists, and the commands that prove it; from the notebook as it was last
+        saved, and its store. `tinyllm-magic report` in a shell writes it as Markdown, HTML, JSON or an RO-Crate.
+        """
+        _commands().show_report(self.shell, line)
+
+    @no_var_expand
+    @line_magic
     def llm_panel(self, line: str) -> None:
         """The parameter panel: model, sampling parameters, recording mode, and a meter of the last prompt.
 

@@ -109,6 +109,11 @@ def _chats() -> dict[str, str]:
     return {chat.name: count_turns(len(chat.turns)) for chat in list_chats()}
 
 
+def complete_report() -> dict[str, str]:
+    """The notebooks of the working directory."""
+    return {path.name: "a notebook" for path in sorted(Path.cwd().glob("*.ipynb"))}
+
+
 def complete_batch(line: Line) -> dict[str, str]:
     """The words of ``%llm_batch``; after ``cancel`` the batches under way, as this notebook's file knows them."""
     if not line.words:
