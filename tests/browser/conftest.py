@@ -32,19 +32,28 @@ def pytest_runtest_makereport(item, call):
 _FAILED = pytest.StashKey()
 
 
-@pytest.fixture(scope="module")
-def chromium():
+def _demand_chromium():
     if driver.chromium() is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(WHY)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    _demand_chromium()
     with driver.browser() as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def profile(tmp_path_factory):
+    return tmp_path_factory.mktemp("profile")
+
+
 @pytest.fixture(scope="module")
-def context(chromium):
-    made = driver.new_context(chromium)
-    yield made
-    made.close()
+def context(profile):
+    _demand_chromium()
+    with driver.kept_profile(profile) as made:
+        yield made
 
 
 # The part of anywidget's contract that a module may use, with a record of what it sends.
@@ -134,28 +143,40 @@ def notebook7(tmp_path_factory, weights_folder):
         yield server
 
 
-def _opener(request, context, server):
+@pytest.fixture(scope="module")
+def idle_pages():
+    """Pages in which JupyterLab runs with nothing open: loading it anew for each test would take most of the time."""
+    return []
+
+
+def _opener(request, context, server, idle_pages=None):
     opened = []
 
     def open_(*cells, name=None, kernel=True):
         file = name or f"{request.node.name.removeprefix('test_')[:40]}.ipynb"
         if name is None:
             server.write(file, ["%load_ext tinyllm_magic", *cells])
-        book = driver.Notebook(context, server, file, kernel=kernel)
+        book = driver.Notebook(context, server, file, kernel=kernel, page=idle_pages.pop() if idle_pages else None)
         opened.append(book)
         return book
 
     yield open_
+    failed = request.node.stash.get(_FAILED, False)
     for book in opened:
-        if request.node.stash.get(_FAILED, False) and not book.page.is_closed():
+        if book.page.is_closed():
+            continue
+        if failed:
             book.page.screenshot(path=str(server.root / f"FAILED-{request.node.name}.png"))
-        book.close()
+        if failed or idle_pages is None or idle_pages:
+            book.close()
+        else:
+            idle_pages.append(book.leave())
 
 
 @pytest.fixture
-def notebook(request, context, lab):
+def notebook(request, context, lab, idle_pages):
     """Opens a notebook in JupyterLab; its first cell loads the extension."""
-    yield from _opener(request, context, lab)
+    yield from _opener(request, context, lab, idle_pages)
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ QUIET = {
 }
 PREBUILT = Path(__file__).parents[2] / "tinyllm_magic" / "labextension" / "prebuilt"
 THEMES = "@jupyterlab/apputils-extension:themes"
-# Notebook 7.6 logs this at its start with no code of ours.
-NOT_OURS = ("Cannot read properties of undefined (reading 'schema')",)
+# Logged at the start with no code of ours: by Notebook 7.6, and by JupyterLite's kernel where it is installed beside JupyterLab.
+NOT_OURS = ("Cannot read properties of undefined (reading 'schema')", "@jupyterlite/services doesn't exist in shared scope")
 
 
 def chromium() -> str | None:
@@ -67,6 +67,19 @@ def new_context(running, *, width: int = 1280, height: int = 1000, **look):
     context = running.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **look)
     context.set_default_timeout(120_000)
     return context
+
+
+@contextlib.contextmanager
+def kept_profile(folder: Path):
+    """A browser whose profile lies in a folder: the next one finds the pages' scripts compiled."""
+    look = {"viewport": {"width": 1280, "height": 1000}, "reduced_motion": "reduce"}
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(folder, executable_path=chromium(), args=FLAGS, headless=True, **look)
+        context.set_default_timeout(120_000)
+        try:
+            yield context
+        finally:
+            context.close()
 
 
 @dataclass
@@ -176,25 +189,48 @@ def _stop(process: subprocess.Popen) -> None:
         process.wait(5)
 
 
-class Notebook:
-    """A notebook open in a page, without a name a new one that the launcher makes; cells are counted from 0."""
+OPEN = "path => window.jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'}).then(() => null)"
+LEAVE = """async () => {
+    for (const widget of [...window.jupyterapp.shell.widgets('main')]) {
+        await widget.sessionContext?.shutdown();
+        if (widget.context) widget.context.model.dirty = false;
+        widget.dispose();
+    }
+}"""
 
-    def __init__(self, context, server: Server, name: str | None = None, *, kernel: bool = True) -> None:
+
+class Notebook:
+    """A notebook open in a page, without a name a new one that the launcher makes; cells are counted from 0.
+
+    A ``page`` in which JupyterLab runs already opens it there, which takes a sixth of the time.
+    """
+
+    def __init__(self, context, server: Server, name: str | None = None, *, kernel: bool = True, page: Page | None = None) -> None:
         self.server, self.path = server, server.root / (name or "Untitled.ipynb")
-        self.page: Page = context.new_page()
+        self.page: Page = page or context.new_page()
         self.console: list[str] = []
-        self.page.on("console", lambda m: m.type == "error" and self.console.append(m.text))
-        self.page.on("pageerror", lambda e: self.console.append(str(e)))
         self.requests: list[str] = []
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        where = "lab" if name is None else f"lab/tree/{name}" if server.app == "lab" else f"notebooks/{name}"
-        self.page.goto(f"{server.base}/{where}?token={server.token}" + ("&reset" if server.app == "lab" else ""))
-        if name is None:
-            self.page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+        self._listeners = {
+            "console": lambda m: m.type == "error" and self.console.append(m.text),
+            "pageerror": lambda e: self.console.append(str(e)),
+            "request": lambda r: self.requests.append(r.url),
+        }
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)
+        if page is None:
+            self._load(name)
+        else:
+            self.page.evaluate(OPEN, name)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.page.wait_for_function("() => window.jupyterapp")
         if kernel:
             self.wait_idle()
+
+    def _load(self, name: str | None) -> None:
+        where = "lab" if name is None else f"lab/tree/{name}" if self.server.app == "lab" else f"notebooks/{name}"
+        self.page.goto(f"{self.server.base}/{where}?token={self.server.token}" + ("&reset" if self.server.app == "lab" else ""))
+        if name is None:
+            self.page.locator(".jp-LauncherCard[data-category=Notebook]").first.click()
+        self.page.wait_for_function("() => window.jupyterapp")
 
     @property
     def errors(self) -> list[str]:
@@ -209,6 +245,11 @@ class Notebook:
     def command(self, name: str) -> None:
         """Run one of the application's commands to its end."""
         self.page.evaluate("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
+
+    def wait_answered(self) -> None:
+        """Until the kernel has answered all that it was asked, completions too."""
+        kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+        self.page.evaluate(f"() => {kernel}.requestKernelInfo().then(() => null)")
 
     def wait_idle(self) -> None:
         """Until the kernel rests."""
@@ -283,6 +324,13 @@ class Notebook:
         """The notebook as it is on disk after saving."""
         self.command("docmanager:save")
         return nbformat.read(self.path, 4)
+
+    def leave(self) -> Page:
+        """Close all that is open, end the kernels, and give back the page, in which JupyterLab runs on."""
+        self.page.evaluate(LEAVE)
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        return self.page
 
     def close(self, *, shutdown: bool = True) -> None:
         """Close the page and end its kernel."""

@@ -106,6 +106,7 @@ def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
     (book.server.root / "go").write_text("")
     book.wait_idle()
     (book.server.root / "go").unlink()
+    book.wait_answered()
     type_on(book, "p")
     expect_completion(book, "upper", "Convert a value to uppercase")
 
