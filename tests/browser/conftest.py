@@ -160,6 +160,12 @@ def _opener(request, context, server, idle_pages=None):
         opened.append(book)
         return book
 
+    def leave(book):
+        """Close a notebook and end its kernel; the next one opens in the same page."""
+        opened.remove(book)
+        idle_pages.append(book.leave())
+
+    open_.leave = leave
     yield open_
     failed = request.node.stash.get(_FAILED, False)
     for book in opened:

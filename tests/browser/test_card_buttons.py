@@ -143,7 +143,7 @@ def test_the_saved_card_has_no_buttons_and_a_reopened_one_gets_them(notebook):
     expect(button(book, 2, "Ask again")).to_have_attribute("aria-disabled", "false")
     saved = book.saved()
     assert "<button" not in saved.cells[2].outputs[0].data["text/html"]
-    book.close()
+    notebook.leave(book)
     again = notebook(name=book.path.name)
     ask = button(again, 2, "Ask again")
     expect(ask).to_have_attribute("aria-disabled", "true")
@@ -153,18 +153,14 @@ def test_the_saved_card_has_no_buttons_and_a_reopened_one_gets_them(notebook):
     expect(ask).to_have_attribute("aria-disabled", "false")
 
 
-def test_under_strict_replay_nothing_is_asked_again(context, tmp_path, weights_folder):
+def test_under_strict_replay_nothing_is_asked_again(notebook, context, lab, tmp_path):
+    recorded = notebook(ECHO, ASK)
+    run_all(recorded, 3)
+    recorded.saved()
     state = tmp_path / "state"
     state.mkdir()
-    root = tmp_path / "root"
-    with driver.serve(root, state) as server:
-        server.write("strict.ipynb", ["%load_ext tinyllm_magic", ECHO, ASK])
-        book = driver.Notebook(context, server, "strict.ipynb")
-        run_all(book, 3)
-        book.saved()
-        book.close()
-    with driver.serve(root, tmp_path / "state", environ={"TINYLLM_MODE": "replay"}) as server:
-        book = driver.Notebook(context, server, "strict.ipynb")
+    with driver.serve(lab.root, state, environ={"TINYLLM_MODE": "replay"}) as server:
+        book = driver.Notebook(context, server, recorded.path.name)
         run_all(book, 3)
         ask = button(book, 2, "Ask again")
         expect(ask).to_have_attribute("aria-disabled", "true")
@@ -187,7 +183,7 @@ def test_a_key_of_the_file_that_is_no_key_is_not_run(notebook):
     book = notebook(ECHO, ASK)
     run_all(book, 3)
     saved = book.saved()
-    book.close()
+    notebook.leave(book)
     saved.cells[2].outputs[0].metadata["tinyllm_magic"]["key"] = "x\nimport builtins; builtins.ran = 1\n"
     book.path.write_text(json.dumps(saved))
     again = notebook(name=book.path.name)

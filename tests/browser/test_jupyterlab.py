@@ -162,6 +162,7 @@ def test_hostile_text_live_saved_and_reopened_runs_nothing(notebook, lab):
     book.saved()
     assert book.page.evaluate("() => window.ran") is None
     assert book.strangers == []
+    notebook.leave(book)
     again = notebook(name=book.path.name)
     expect(card(again, 2).first).to_contain_text("<script>")
     assert again.page.evaluate("() => window.ran") is None
@@ -174,7 +175,7 @@ def test_a_notebook_reopened_in_another_kernel_shows_every_card_and_the_panels_t
         book.run(index)
     expect(book.output(3).get_by_text("As it was when this was saved")).to_be_hidden()
     saved = book.saved()
-    book.close()
+    notebook.leave(book)
     saved.metadata.kernelspec = {"name": "not-here", "display_name": "none", "language": "python"}
     nbformat.write(saved, lab.root / "reopened.ipynb")
     again = notebook(name="reopened.ipynb")

@@ -139,31 +139,35 @@ def test_a_cell_works_as_before_where_the_extension_is_disabled(context, tmp_pat
         book.close()
 
 
-def test_the_meter_is_off_by_jupyterlabs_setting_and_the_look_stays(context, tmp_path):
-    state = tmp_path / "state"
-    state.mkdir()
-    with driver.serve(tmp_path / "root", state, settings={"tinyllm-magic:prompt-cell": {"meter": False}}) as server:
-        server.write("quiet.ipynb", ["%load_ext tinyllm_magic", SETUP, "%%llm\nabout {{ topc }}"])
-        book = driver.Notebook(context, server, "quiet.ipynb")
-        book.run(0)
-        book.run(1)
-        expect(cell(book, 2).locator(".tlm-unknown")).to_have_text("topc")
-        assert cell(book, 2).locator(".tlm-meter").count() == 0
-        book.close()
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory):
+    """A JupyterLab in whose settings the meter is off and marks for VS Code are on."""
+    place = tmp_path_factory.mktemp("settled")
+    (place / "state").mkdir()
+    settings = {"tinyllm-magic:prompt-cell": {"meter": False, "languageId": True}}
+    with driver.serve(place / "root", place / "state", settings=settings) as server:
+        yield server
 
 
-def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(context, tmp_path):
-    state = tmp_path / "state"
-    state.mkdir()
-    with driver.serve(tmp_path / "root", state, settings={"tinyllm-magic:prompt-cell": {"languageId": True}}) as server:
-        server.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
-        book = driver.Notebook(context, server, "marks.ipynb")
-        assert [c.metadata.get("vscode") for c in book.saved().cells] == [{"languageId": "markdown"}, None, None]
-        edit(book, 0)
-        book.page.keyboard.press("Control+Home")
-        type_on(book, "y = 1\n")
-        assert [c.metadata.get("vscode") for c in book.saved().cells] == [None, None, None]
-        book.close()
+def test_the_meter_is_off_by_jupyterlabs_setting_and_the_look_stays(context, settled):
+    settled.write("quiet.ipynb", ["%load_ext tinyllm_magic", SETUP, "%%llm\nabout {{ topc }}"])
+    book = driver.Notebook(context, settled, "quiet.ipynb")
+    book.run(0)
+    book.run(1)
+    expect(cell(book, 2).locator(".tlm-unknown")).to_have_text("topc")
+    assert cell(book, 2).locator(".tlm-meter").count() == 0
+    book.close()
+
+
+def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(context, settled):
+    settled.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
+    book = driver.Notebook(context, settled, "marks.ipynb")
+    assert [c.metadata.get("vscode") for c in book.saved().cells] == [{"languageId": "markdown"}, None, None]
+    edit(book, 0)
+    book.page.keyboard.press("Control+Home")
+    type_on(book, "y = 1\n")
+    assert [c.metadata.get("vscode") for c in book.saved().cells] == [None, None, None]
+    book.close()
 
 
 def test_nothing_is_said_to_a_kernel_that_has_not_loaded_the_extension(notebook):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 
 import nbformat
@@ -586,6 +587,7 @@ def test_an_interrupt_ends_the_kernels_at_once(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(2)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
