@@ -554,6 +554,47 @@ def test_answers_that_cannot_be_recorded_stay_with_the_vendor(service, monkeypat
     assert ask()["answer"] == ["Say 0", "Say 1", "Say 2", "Say 3"]
 
 
+def test_a_store_that_cannot_be_read_is_told_before_anything_is_left(service):
+    Path("session.llm.jsonl").mkdir()
+
+    with pytest.raises(errors.StoreError, match=r"session\.llm\.jsonl"):
+        ask()
+
+    assert service.calls == []
+
+
+def test_an_error_that_is_kept_holds_no_key(service, monkeypatch):
+    monkeypatch.setenv("MY_SECRET", "Very-Secret-9876543210")
+    leave()
+    service.finish(lambda _: Turn(status=400, body={"error": {"message": "no Very-Secret-9876543210 here"}}))
+
+    ask()
+
+    assert len(state()[0].failures) == 4
+    assert "Very-Secret" not in Path("session.batches.json").read_text()
+
+
+def test_images_are_sent_whole_and_kept_as_their_digest_and_thumbnail(service, monkeypatch):
+    from PIL import Image
+
+    rows = [{"pic": Image.new("RGB", (40, 30), colour)} for colour in ("red", "blue")]
+    text = "What colour? {{ pic | image }}"
+    leave(rows, text)
+    sent = [line["body"]["messages"][-1]["content"] for line in service.asked]
+    assert all(part["image_url"]["url"].startswith("data:image/") for parts in sent for part in parts if part["type"] == "image_url")
+    assert "base64" not in json.dumps([json.loads(line)["request"] for line in next(Path.cwd().glob("*.batch-*")).read_text().splitlines()])
+    service.finish(lambda _: "red or blue")
+    ask(rows, text)
+    monkeypatch.setenv("TINYLLM_STORE", "live.llm.jsonl")
+    service.add("red or blue", "red or blue")
+    ask(rows, text, batch=False)
+
+    batch, live = records(), records("live.llm.jsonl")
+
+    assert {key: (r.request, r.thumbnails) for key, r in batch.items()} == {key: (r.request, r.thumbnails) for key, r in live.items()}
+    assert all(record.thumbnails for record in batch.values())
+
+
 def test_a_damaged_state_file_is_told_before_anything_is_sent(service):
     Path("session.batches.json").write_text('{"version": 1, "batches": [{"id": "../x"}]}')
 
@@ -607,5 +648,22 @@ def test_models_that_reason_are_asked_through_the_responses_api(service):
         batch |= {"status": "completed", "output_file_id": service._put(lines)}
 
     assert ask(model="deep")["answer"] == ["Deep thought."] * 4
+    assert "summary" in service.asked[0]["body"]["reasoning"]
     assert {line["url"] for line in service.asked} == {"/v1/responses"}
     assert all("input" in line["body"] for line in service.asked)
+
+
+def test_a_model_that_shows_no_summary_of_its_reasoning_is_asked_without_at_the_next_time(service):
+    Path("config.ini").write_text("[models.deep]\nmodel = o4-mini\napi = responses\n")
+    leave(model="deep")
+    words = {
+        "message": "Your organization must be verified to generate reasoning summaries.",
+        "param": "reasoning.summary",
+        "code": "unsupported_value",
+    }
+    service.finish(lambda _: Turn(status=400, body={"error": words}))
+    assert isinstance(ask(model="deep").errors[0], errors.UnsupportedError)
+
+    leave(model="deep")
+
+    assert ["summary" in (line["body"].get("reasoning") or {}) for line in service.asked] == [True] * 4 + [False] * 4

@@ -28,6 +28,7 @@ from ..providers.batch_service import BatchAnswer, BatchService, BatchState, exp
 from ..recording.modes import Mode
 from ..recording.recorder import RecordingProvider
 from ..recording.store import Store
+from ..redaction import mask_data
 from ..responses import Record, Response
 from .job_questions import Question
 from .job_state import Job
@@ -121,7 +122,7 @@ class Collector:
             return
         if line is None or not isinstance(error, InvalidRequestError) or isinstance(error, (AuthError, QuotaError)):
             return
-        kept = {name: line.get(name) for name in ("response", "error")}
+        kept = mask_data({name: line.get(name) for name in ("response", "error")})
         if len(self._job.failures) < _REMEMBERED and len(repr(kept)) <= _LONGEST_FAILURE:
             self._job.failures[request.key] = kept
 

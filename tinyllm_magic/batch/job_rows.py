@@ -123,6 +123,12 @@ class BatchAnswers:
             if place < _KEPT:
                 self._tasks[place] = replace(task, ready=prepared)
             self._demand_batch(prepared)
+            if self._store is None and prepared.store is not None:
+                len(prepared.store)  # one that cannot be read could keep no answer: it raises
+            elif prepared.store is not self._store:
+                raise OptionError(
+                    "the rows of one batch cell are recorded in one store, and clients here have stores of their own", option="batch"
+                )
             self._store, self._asks_again = prepared.store, self._asks_again or prepared.plan.tries > 1
             call = None if self.replays else self._find_open(prepared)
             if call is None:
@@ -203,7 +209,7 @@ def describe_job(job: Job) -> str:
     if job.batch is None:
         return "a batch that is not made yet: another kernel is leaving it, or the vendor still checks its file"
     counts = f"{job.completed + job.failed:,} of {job.requests:,} done" if job.status == "in_progress" else ""
-    until = f"until {job.expires[:16].replace('T', ' ')} UTC at the latest" if job.expires else ""
+    until = f"until {job.expires[:16].replace('T', ' ')} UTC" if job.expires else ""
     return f"{job.batch} ({', '.join(filter(None, (describe_state(job), counts, until)))})"
 
 

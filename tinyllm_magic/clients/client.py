@@ -37,7 +37,7 @@ logger = logging.getLogger("tinyllm_magic")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _HOOKS = ("_raw_model_call", "_raw_model_response_extractor", "_raw_responses_call", "provider", "send_message")
 """What a subclass may change of how a call is made; a batch is made without them."""
-_LONGEST_READ = 120.0  # seconds for one read or write of a batch's files, where no TIMEOUT says otherwise
+_LONGEST_READ = 120.0  # seconds for one read or write of a batch's files, where TIMEOUT is not longer
 
 
 def _dedent(message: Message) -> Message:
@@ -275,7 +275,7 @@ class OpenAIClient(SeedsConnection):
         return BatchService(
             lambda send: self._send_towards(plan.route, lambda: send(self.client)),
             partial(repeat, plan.policy),
-            seconds=plan.timeout or _LONGEST_READ,
+            seconds=max(plan.timeout or 0.0, _LONGEST_READ),
             is_azure=endpoint.api_type == "azure",
             learnt=self._learnt_of(plan),
         )

@@ -106,6 +106,7 @@ def _rows(namespace: Mapping[str, Any], expression: str) -> Any:
 
 def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
     """An estimate in words, by what each is about; ``None`` where there is nothing to say."""
+    asked = "live calls" if estimate.tier is None else "requests for a batch"
     budget, scale = session.budget, estimate.scale
     about = "≈ " if scale > 1 else ""
     share = f" ({estimate.recorded / estimate.rows:.0%})" if estimate.rows else ""
@@ -118,9 +119,9 @@ def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
         "recorded: answered without a call": f"{estimate.recorded:,}{share}",
         "duplicate rows": f"{estimate.duplicates:,}" if estimate.duplicates else None,
         "cannot be rendered": f"{estimate.failed:,}, the first: {estimate.first_error}" if estimate.failed else None,
-        "live calls": f"{estimate.live:,}",
-        "prompt tokens of live calls": f"{about}{int(estimate.tokens * scale):,}" if estimate.live else None,
-        "cost of live calls": cost,
+        asked: f"{estimate.live:,}",
+        f"prompt tokens of {asked}": f"{about}{int(estimate.tokens * scale):,}" if estimate.live else None,
+        f"cost of {asked}": cost,
         "warning": estimate.warning,
         "budget": f"{format_money(budget.limit)}, {format_money(budget.spent)} spent" if budget.limit is not None else None,
     }
@@ -129,8 +130,7 @@ def describe_estimate(estimate: Estimate) -> dict[str, str | None]:
 def describe_batch(estimate: Estimate) -> dict[str, str | None]:
     """What of an estimate is about a batch: how many requests are under way in one already."""
     left = count_left(session.store(session.settings()), estimate.seen)
-    words = f"at the price of a batch; {left:,} of them are under way already" if left else "at the price of a batch"
-    return {"in a batch": words if estimate.live else None}
+    return {"of these under way already": f"{left:,}" if left else None}
 
 
 def describe_schema(schema: Schema | None) -> str | None:
