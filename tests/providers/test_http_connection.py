@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import http.client
+import io
 import json
 import os
 import socket
@@ -258,3 +260,32 @@ def test_the_systems_certificates_are_those_that_the_sdk_trusts(monkeypatch):
     ours, theirs = network.load_certificates(), httpx2.create_ssl_context()
     assert ours.cert_store_stats() == theirs.cert_store_stats()
     assert (ours.verify_mode, ours.check_hostname) == (theirs.verify_mode, theirs.check_hostname)
+
+
+HEADS = [
+    b"Content-Type: application/json\r\nX-Empty:\r\nx-twice: 1\r\nX-Twice: 2\r\nDate:  Sat, 28 Nov 2026  \r\n\r\n",
+    b"A: 1\nB: 2\n\n",
+    b"A: 1\r\nB: folded\r\n  over two lines\r\nC: 3\r\n\r\n",
+    b"A: 1\rB: 2\r\nC: 3\r\n\r\n",
+    b"A : 1\r\nB: 2\r\n\r\n",
+    b"no colon at all\r\nB: 2\r\n\r\n",
+    b": no name\r\nB: 2\r\n\r\n",
+    "Ä: 1\r\nB: ü \x85 \u00a0\r\n\r\n".encode("latin-1"),
+    b"A: 1\x0b2\x0c3\x1c4\r\n\r\n",
+    b"\r\n",
+    b"A: 1\r\nB: cut",
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=range(len(HEADS)))
+def test_headers_are_read_as_by_http_client(head):
+    ours, theirs = http_connection.read_headers(io.BytesIO(head)), http.client.parse_headers(io.BytesIO(head))
+    assert ours.items() == theirs.items()
+    assert ours.get("b") == theirs.get("b")
+
+
+@pytest.mark.parametrize("head", [b"A: %s\r\n\r\n" % (b"x" * 70_000), b"A: 1\r\n" * 200], ids=["a long line", "many"])
+def test_headers_without_end_are_refused_as_by_http_client(head):
+    for read in (http_connection.read_headers, http.client.parse_headers):
+        with pytest.raises(http.client.HTTPException):
+            read(io.BytesIO(head))

@@ -387,9 +387,9 @@ class LiveProvider:
         if plan.tools:
             prepared.services.under_way.add(plan.request.key)
         own = make_transport_provider(plan) or prepared.client.provider(plan)
-        inner: Provider = ConcurrencyLimit(own, partial(prepared.services.gate.place, plan.cap))
+        inner: Provider = own if plan.cap is None else ConcurrencyLimit(own, partial(prepared.services.gate.place, plan.cap))
         inner = inner if prepared.pace is None else RateLimited(inner, prepared.pace, plan.policy)
-        request = replace(request, messages=complete(request.messages))
+        request = copy_with(request, messages=complete(request.messages))
         yield from Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy).send(request)
 
 

@@ -98,7 +98,18 @@ def chat_params(request: Request, *, stream: bool) -> dict[str, Any]:
         params["stream_options"] = {**(request.params.get("stream_options") or {}), "include_usage": True}
     if extra:
         params["extra_body"] = extra
-    return copy.deepcopy(params)
+    copied: dict[str, Any] = _copy_json(params)
+    return copied
+
+
+def _copy_json(value: Any) -> Any:
+    """What ``copy.deepcopy`` makes of plain JSON, in a tenth of the time."""
+    kind = type(value)
+    if kind is dict:
+        return {name: _copy_json(v) for name, v in value.items()}
+    if kind is list:
+        return list(map(_copy_json, value))
+    return value if kind is str or kind is int or kind is float or kind is bool or value is None else copy.deepcopy(value)
 
 
 def to_chunks(raw: Any) -> Iterator[Chunk]:
@@ -111,7 +122,7 @@ def to_chunks(raw: Any) -> Iterator[Chunk]:
     try:
         opened = open_answer(raw)
         if isinstance(opened, str):
-            yield _Reader().text(opened, "stop")
+            yield _Reader().piece(opened, "stop")
         elif isinstance(opened, Mapping) or any(hasattr(opened, n) for n in ("choices", "data", "role")):
             yield from _whole(opened)
         elif isinstance(opened, Iterable):
@@ -234,12 +245,12 @@ def _streamed(items: Iterable[Any]) -> Iterator[Chunk]:
                 done = True
                 continue
             met, texts_only = True, texts_only and isinstance(item, str)
-            yield reader.note(item if isinstance(item, Chunk) else reader.text(item) if isinstance(item, str) else reader.chunk(item))
+            yield reader.note(item if isinstance(item, Chunk) else reader.piece(item) if isinstance(item, str) else reader.chunk(item))
     except Exception:
         if not reader.finished:
             raise  # else the answer is complete; only its tail (token counts) is lost
     if not reader.finished:
-        yield reader.note(reader.text(None, "stop" if met and texts_only else None, ended=True))
+        yield reader.note(reader.piece(None, "stop" if met and texts_only else None, ended=True))
     if not reader.finished:
         if done and reader.says_something:
             yield Chunk(done=True, note=_NO_REASON)
@@ -262,13 +273,18 @@ class _Reader:
         self._think = ThinkSplitter()
         self._reasoning = ReasoningReader()
 
-    def text(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
+    def piece(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
         """A piece of the answer's text, without the reasoning that stands in front of it."""
+        text, thought = self._split(piece, is_last=bool(finish) or ended)
+        return Chunk(text=text, reasoning=thought, finish_reason=finish)
+
+    def _split(self, piece: str | None, *, is_last: bool) -> tuple[str | None, str]:
+        """Text and reasoning of a piece."""
         text, thought = (None, "") if piece is None else self._think.feed(piece)
-        if finish or ended:
+        if is_last:
             more, last = self._think.close()
             text, thought = (text or "") + more if more else text, thought + last
-        return Chunk(text=text, reasoning=thought, finish_reason=finish)
+        return text, thought
 
     def note(self, chunk: Chunk) -> Chunk:
         """Remember how far the answer has come."""
@@ -286,14 +302,15 @@ class _Reader:
             self.strange = self.strange or _fields(item)
         said = _get(choice, "delta") or _get(choice, "message")
         content, thought = split_content(_get(said, "content"))
-        piece = self.text(content, str(_get(choice, "finish_reason") or "") or None)
+        finish = str(_get(choice, "finish_reason") or "") or None
+        text, before = self._split(content, is_last=finish is not None)
         self._others.add(_fields(item), _fields(choice), _fields(said))
         return Chunk(
-            text=piece.text,
-            reasoning=(thought or self._reasoning.read(said)) + piece.reasoning,
+            text=text,
+            reasoning=(thought or self._reasoning.read(said)) + before,
             refusal=_text(_get(said, "refusal")),
             tool_pieces=self._pieces(said),
-            finish_reason=piece.finish_reason,
+            finish_reason=finish,
             usage=_usage(item, choice),
             model=_text(_get(item, "model")) or None,
             fingerprint=_text(_get(item, "system_fingerprint")) or None,

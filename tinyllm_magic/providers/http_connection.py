@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http
 import http.client
 import io
 import os
+import re
+import select
 import socket
 import ssl
 import threading
@@ -27,6 +30,9 @@ from .deadline import Attempt, current_attempt
 
 _LONGEST_IDLE, _MOST_IDLE = 5.0, 100  # seconds and connections: the SDK's own limits
 _PIECE, _BUFFER = 2**16, 2**14  # bytes that are read, or written, at a time; that a connection holds back
+_LONGEST_LINE, _MOST_HEADERS = 2**16, 100  # bytes, and headers of an answer: http.client's own limits
+_BLANK = (b"\r\n", b"\n", b"")
+_PLAIN_HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n")
 _PATIENCE = 0.02  # seconds for the end of a body whose message was complete before
 
 
@@ -107,7 +113,7 @@ class ConnectionPool:
         self._busy.add(wire)
         try:
             for start in range(0, len(request), _PIECE):
-                wire.settimeout(_left())
+                _limit(wire)
                 wire.sendall(request[start : start + _PIECE])
             response = _Response(wire, method="POST")
             response.begin()
@@ -203,7 +209,8 @@ class HTTPAnswer:
     @property
     def text(self) -> str:
         """The whole body as text, by the charset that its headers name."""
-        charset = self.headers.get_content_charset() or "utf-8"
+        named = "charset" in self.headers.get("content-type", "").lower()
+        charset = (self.headers.get_content_charset() if named else None) or "utf-8"
         try:
             return self.read().decode(charset, "replace")
         except LookupError:  # a charset that nobody knows
@@ -280,19 +287,58 @@ ENCODINGS = "gzip, deflate"
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose every read has what is left of the attempt under way, and which passes over interim answers."""
+    """An answer whose every read has what is left of the attempt under way, and which passes over interim answers.
+
+    http.client reads headers by a parser of e-mail, which takes a third of its time; the rest is its own.
+    """
 
     def __init__(self, sock: socket.socket, *args: object, **options: object) -> None:
         super().__init__(_Wire(sock), *args, **options)  # type: ignore[arg-type]  # of a socket it asks for a file alone
 
+    def begin(self, **_limits: object) -> None:
+        """Read status and headers; raises ``HTTPException`` where they are none."""
+        version, self.status, self.reason = self._read_status()
+        if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+            raise http.client.UnknownProtocol(version)
+        self.code, self.version = self.status, 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
+        self.headers = self.msg = read_headers(self.fp)
+        self.chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        self.chunk_left = None
+        length = self.headers.get("content-length", "").strip()
+        is_number = length.isascii() and length.isdecimal() and len(length) < 20
+        self.length = int(length) if is_number and not self.chunked else None
+        if self.status in (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED):
+            self.length = 0
+        has_end = self.chunked or self.length is not None
+        kept = self.headers.get("connection", "").lower()
+        self.will_close = not has_end or "close" in kept or (self.version == 10 and "keep-alive" not in kept)
+
     def _read_status(self) -> tuple[str, int, str]:
         """The status that counts: http.client itself skips 100 alone (Early Hints are 103); 101 is no interim answer."""
         while True:
-            status: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
-            if not 100 < status[1] < 200 or status[1] == 101:
-                return status
-            while self.fp.readline(_PIECE) not in (b"\r\n", b"\n", b""):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == 101:
+                return version, status, reason.strip()
+            while self.fp.readline(_PIECE) not in _BLANK:
                 pass
+
+
+def read_headers(file: io.BufferedIOBase) -> http.client.HTTPMessage:
+    """The headers of an answer, up to the blank line behind them; what is odd among them is left to http.client's own parser."""
+    lines: list[bytes] = []
+    while (line := file.readline(_LONGEST_LINE + 1)) not in _BLANK:
+        if len(line) > _LONGEST_LINE:
+            raise http.client.LineTooLong("header line")
+        lines.append(line)
+        if len(lines) > _MOST_HEADERS:
+            raise http.client.HTTPException(f"got more than {_MOST_HEADERS} headers")
+    if not all(map(_PLAIN_HEADER.fullmatch, lines)):
+        return http.client.parse_headers(io.BytesIO(b"".join((*lines, b"\r\n"))))
+    headers = http.client.HTTPMessage()
+    for line in lines:
+        name, _, value = line.decode("iso-8859-1").partition(":")
+        headers.set_raw(name, value.lstrip(" \t").rstrip("\r\n"))
+    return headers
 
 
 class _Wire:
@@ -315,7 +361,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's own type of it is the same, by another name
-        self._wire.settimeout(_left())
+        _limit(self._wire)
         return self._wire.recv_into(buffer)
 
 
@@ -325,16 +371,29 @@ def _left() -> float | None:
     return None if attempt is None else attempt.left(None)
 
 
+def _limit(wire: socket.socket) -> None:
+    """Give the next read or write of a connection what is left of the attempt, or up to a hundredth more.
+
+    To set a limit is a call of the system's, and after each of these, of many threads another one goes on.
+    """
+    left, limit = _left(), wire.gettimeout()
+    if left is None or limit is None:
+        if left is not limit:
+            wire.settimeout(left)
+    elif not left <= limit <= left * 1.01:
+        wire.settimeout(left * 1.005)
+
+
 def _is_open(wire: socket.socket) -> bool:
     """Whether a free connection can be used: nothing has come in, not even its end. TLS is looked through, at the bytes below."""
     try:
-        wire.settimeout(0)
-        socket.socket.recv(wire, 1, socket.MSG_PEEK)
-    except (BlockingIOError, InterruptedError):
-        return True
+        if not hasattr(select, "poll"):
+            return not select.select([wire], [], [], 0)[0]
+        waiting = select.poll()
+        waiting.register(wire, select.POLLIN)
+        return not waiting.poll(0)
     except (OSError, ValueError):
         return False
-    return False
 
 
 def _close_all(idle: list[tuple[socket.socket, float]]) -> None:

@@ -5,7 +5,7 @@ What cannot be used is told with the name of its variable; what is corrected hol
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import re
 import ssl
@@ -53,11 +53,13 @@ def quick_state() -> tuple[object, ...] | None:
 
 
 def _state_of_certificates() -> tuple[str, int]:
-    name, path = _certificates()
-    changed = 0
-    with contextlib.suppress(OSError, ValueError):
-        changed = Path(path).stat().st_mtime_ns if name else 0
-    return path, changed
+    name, path = _named_certificates(environ_version())
+    if not name:
+        return path, 0
+    try:
+        return path, os.stat(path).st_mtime_ns  # noqa: PTH116  # for each call; Path costs ten times as much
+    except (OSError, ValueError):
+        return path, 0
 
 
 def read_headers(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -138,6 +140,12 @@ def describe_certificates() -> str:
     """Which variable decides what certificates are trusted, in a sentence's end."""
     name, path = _certificates()
     return f"{name} = {path!r} says which certificates are trusted" if name else "SSL_CERT_FILE can name a file of more certificates"
+
+
+@functools.lru_cache(maxsize=1)
+def _named_certificates(_version: int) -> tuple[str, str]:
+    """The variable and its value, read anew where the environment has changed."""
+    return _certificates()
 
 
 def _certificates() -> tuple[str, str]:

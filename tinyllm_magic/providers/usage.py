@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,7 +66,12 @@ def _folded(usage: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _fold(name: Any) -> str:
-    return str(name).replace("_", "").lower()
+    return _fold_text(name if type(name) is str else str(name))
+
+
+@functools.lru_cache(maxsize=1024)
+def _fold_text(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _first(counts: Mapping[str, int], names: Iterable[str]) -> int:

@@ -88,7 +88,7 @@ class RecordingProvider:
 
     def _call_once(self, request: Request, store: Store, fold: ChunkAccumulator) -> Iterator[Chunk]:
         """Make the call and record it, or wait for the thread that does."""
-        with self._flights.join((store.path, request.key, self.mode)) as flight:
+        with self._flights.join((str(store.path), request.key, self.mode.value)) as flight:
             if isinstance(flight, Record):
                 yield from replay_chunks(flight)
                 return
@@ -148,15 +148,17 @@ class RecordingProvider:
         )
         try:
             line = encode(record)
-            return decode(line), line
+            return decode(line, record.request), line
         except Damaged:  # what cannot be recorded is answered all the same; the store says why
             return record, None
 
     def _count(self, request: Request, answer: Answer) -> Answer:
         """The answer with an estimate of the tokens that its provider did not count: 0 for what is not empty is no count."""
         usage = answer.usage
+        if usage is not None and usage.prompt_tokens and usage.completion_tokens:
+            return answer
         said = "".join((answer.text or "", answer.reasoning, answer.refusal, *(c.name + c.arguments for c in answer.tool_calls)))
-        counted = usage is not None and usage.prompt_tokens and (usage.completion_tokens or not said)
+        counted = usage is not None and usage.prompt_tokens and not said
         if counted or self._estimate is None or not request.is_conversation:
             return answer
         guess = self._estimate(request.messages, said, request.model)
