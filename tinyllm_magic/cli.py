@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_drift(commands)
     _add_report(commands)
+    _add_diff(commands)
     _add_cache(commands)
     _add_mark(commands)
     _add_textconv(commands)
@@ -151,6 +152,25 @@ def _add_report(commands: Any) -> None:
     parser.add_argument("--format", choices=("md", "html", "json", "ro-crate"), default="md", help="default: %(default)s")
     parser.add_argument("-o", "--out", type=Path, metavar="PATH", help="write a file, or for several notebooks files in this folder")
     parser.set_defaults(run=run_report)
+
+
+def _add_diff(commands: Any) -> None:
+    parser = commands.add_parser(
+        "diff",
+        help="what changed between two versions of a notebook: prompts, parameters, answers, scores, cost",
+        description="Compares two notebooks, each with its store. A version is a notebook, REV:PATH, or a revision of git alone, which "
+        "is of the other's path: `diff HEAD~1 analysis.ipynb`. Of two folders, and of two revisions alone, every notebook that differs. "
+        "Exit code: 0, with --exit-code 1 where something differs; 2 where a version cannot be read.",
+    )
+    parser.add_argument("before", metavar="A")
+    parser.add_argument("after", metavar="B")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=("text", "html", "md"), default="text", help="how it is written (default: %(default)s)")
+    for name, const, what in (("html", "html", "one page that loads nothing"), ("markdown", "md", "Markdown for a pull request")):
+        form.add_argument(f"--{name}", dest="format", action="store_const", const=const, help=what)
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write it there (default: standard output)")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 where something differs, as `git diff` does")
+    parser.set_defaults(run=run_diff)
 
 
 def _add_cache(commands: Any) -> None:
@@ -226,14 +246,14 @@ def run_verify(chosen: argparse.Namespace) -> int:
     if chosen.prune:
         _print_lines(pruning.prune(done))
     if chosen.junit is not None:
-        _write_junit(chosen.junit, report.junit(done))
+        _write_file(chosen.junit, report.junit(done))
     return report.exit_code(done)
 
 
-def _write_junit(path: Path, xml: bytes) -> None:
+def _write_file(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(xml)
+        path.write_bytes(content)
     except OSError as error:
         raise TinyLLMError(f"{path} cannot be written: {error.strerror}") from error
 
@@ -284,7 +304,7 @@ def run_drift(chosen: argparse.Namespace) -> int:
     progress.clear()
     _print_lines(drift_report.describe(run))
     if chosen.junit is not None:
-        _write_junit(chosen.junit, drift_report.junit(run))
+        _write_file(chosen.junit, drift_report.junit(run))
     if run.stopped:
         raise KeyboardInterrupt
     return drift_report.exit_code(run)
@@ -302,6 +322,25 @@ def run_report(chosen: argparse.Namespace) -> int:
     else:
         _print_lines(map(str, save_reports(reports, chosen.format, chosen.out)))
     return 0
+
+
+def run_diff(chosen: argparse.Namespace) -> int:
+    """Compare two versions, and write what differs."""
+    from .publishing import diff, diff_html, diff_markdown, diff_text
+
+    found = diff.compare(chosen.before, chosen.after)
+    if chosen.format == "html":
+        text = diff_html.draw_page(found)
+    elif chosen.format == "md":
+        text = diff_markdown.write_markdown(found)
+    else:
+        paint = chosen.out is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        text = diff_text.write_text(found, paint=paint, width=shutil.get_terminal_size((100, 24)).columns)
+    if chosen.out is None:
+        print(text, end="", flush=True)
+    else:
+        _write_file(chosen.out, text.encode("utf-8", "replace"))
+    return int(chosen.exit_code and any(d.is_different for d in found))
 
 
 def run_mark(chosen: argparse.Namespace) -> int:

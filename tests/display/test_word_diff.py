@@ -5,7 +5,7 @@ from htmlaudit import ATTACKS, Page
 
 from tinyllm_magic.display.cards import Card
 from tinyllm_magic.display.tables import bundle_grid
-from tinyllm_magic.display.word_diff import MOST_TEXTS, draw_changes, draw_diff, write_diff
+from tinyllm_magic.display.word_diff import MOST_TEXTS, draw_changes, draw_diff, find_changes, write_diff
 
 
 def test_new_words_are_inserted_and_gone_words_deleted():
@@ -66,3 +66,25 @@ def test_a_row_of_finished_samples_shows_what_differs_and_a_growing_one_does_not
     done = [Card("a red fox"), Card("a red dog")]
     assert "what differs" in bundle_grid(done)["text/html"]
     assert "what differs" not in bundle_grid([done[0], Card("a", state="streaming")])["text/html"]
+
+
+def test_what_two_texts_have_in_common_is_cut_to_what_stands_beside_a_change():
+    long = " ".join(f"word{n}" for n in range(60))
+    pieces = list(find_changes(f"{long} red {long}", f"{long} blue {long}", context=20))
+    assert [kind for kind, _ in pieces] == ["=", "-", "+", "="]
+    assert (pieces[0][1], pieces[3][1]) == ("… word58 word59 ", "word0 word1 word2 … ")
+
+
+def test_long_texts_are_compared_by_their_lines_first():
+    lines = [f"line {n} with some words in it" for n in range(3000)]
+    old, new = "\n".join(lines), "\n".join([*lines[:1500], "line 1500 without some words in it", *lines[1501:]])
+    assert [p for p in find_changes(old, new) if p[0] != "="] == [("-", "with "), ("+", "without ")]
+
+
+def test_what_repeats_itself_is_replaced_as_a_whole_where_matching_it_would_take_minutes():
+    kinds = [kind for kind, _ in find_changes("old 1 " * 3000 + "end", "new 1 " * 3000 + "end")]
+    assert kinds == ["-", "+", "="]
+
+
+def test_what_both_begin_and_end_with_is_found_however_often_it_is_repeated():
+    assert list(find_changes("a b " * 5000, "a b " * 5000 + "c")) == [("=", "a b " * 5000), ("+", "c")]
