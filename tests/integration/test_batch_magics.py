@@ -179,6 +179,25 @@ def test_a_cancelled_batch_gives_what_it_had_answered_and_the_rest_is_left_anew(
     assert [say(line["body"]) for line in service.asked][3:] == ["Say 1", "Say 2"]
 
 
+@pytest.mark.parametrize("gone", ["batch", "answers"])
+def test_a_batch_that_is_gone_at_the_vendor_is_forgotten_when_it_is_cancelled(run, service, gone):
+    run(cell())
+    if gone == "answers":
+        service.finish(say)
+        service.files.pop(service.batches["batch_1"]["output_file_id"])
+    else:
+        service.batches.clear()
+    done = run(cell())
+    assert isinstance(done.error, errors.NotFoundError)
+    assert "batch_1 is not there" in str(done.error)
+    assert "`%llm_batch cancel batch_1` forgets it" in done.error.hint
+
+    assert "gone at the vendor" in run("%llm_batch cancel batch_1").text
+
+    assert isinstance(run(cell()).error, errors.BatchPending)
+    assert len(service.asked) == (6 if gone == "answers" else 3)
+
+
 def test_one_of_several_batches_is_cancelled_by_its_name(run, service):
     run(cell())
     run(cell(" --temperature 0"))

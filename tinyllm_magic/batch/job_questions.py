@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from ..providers.batch_service import BatchService
 from ..recording.codec import dump
 from ..redaction import leak
 
+_KEY_FIRST = re.compile(rb'\{"key":"([\w:]+)",', re.ASCII)
 _OF_A_CALL = ("extra_headers", "extra_query")  # what a request line has no place for
 
 
@@ -123,7 +125,7 @@ class _Files:
 
 def read_keys(path: Path) -> Iterator[str]:
     """The keys of the questions in a file; none where there is no file."""
-    return (question["key"] for _, question in _read(path))
+    return (key for _, key in _read_places(path))
 
 
 class Questions:
@@ -131,7 +133,7 @@ class Questions:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._places = {batch_service.name_request(question["key"]): place for place, question in _read(path)}
+        self._places = {batch_service.name_request(key): place for place, key in _read_places(path)}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -140,17 +142,21 @@ class Questions:
         return iter(self._places)
 
     def get(self, name: str) -> Question | None:
-        """The question of this name."""
+        """The question of this name; ``None`` where there is none, or its line is damaged."""
         if name not in self._places:
             return None
         with self._path.open("rb") as file:
             file.seek(self._places[name])
-            kept = json.loads(file.readline())
-        return Question(read_request(kept["request"]), kept.get("thumbnails") or {}, tuple(kept.get("notes") or ()))
+            line = file.readline()
+        try:
+            kept = json.loads(line)
+            return Question(read_request(kept["request"]), kept.get("thumbnails") or {}, tuple(kept.get("notes") or ()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
 
 
-def _read(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Each line with its place; what is no line of ours is passed over."""
+def _read_places(path: Path) -> Iterator[tuple[int, str]]:
+    """Where each question stands, and its key; what begins as no line of ours is passed over."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -158,10 +164,6 @@ def _read(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     with file:
         place = 0
         for line in file:
-            try:
-                kept = json.loads(line)
-            except ValueError:
-                kept = None
-            if isinstance(kept, dict) and isinstance(kept.get("key"), str) and isinstance(kept.get("request"), dict):
-                yield place, kept
+            if begins := _KEY_FIRST.match(line):
+                yield place, begins[1].decode()
             place += len(line)

@@ -16,7 +16,7 @@ from ..recording.store import Store
 from ..responses import Response
 from .executors import Outcome
 from .job_answers import Outcomes, recall_failures
-from .job_state import Job
+from .job_state import GONE, Job
 from .jobs import BatchJobs, Tell
 from .state import Watch
 from .table import Table
@@ -215,6 +215,8 @@ def describe_job(job: Job) -> str:
 
 def describe_state(job: Job) -> str:
     """How far a job has come, in a word or two."""
+    if job.status == GONE:
+        return "gone at the vendor"
     if job.fetched:
         return "fetched" if job.status == "completed" else f"{job.status}, fetched"
     if job.batch is None:

@@ -24,6 +24,8 @@ PATIENCE = 30.0  # seconds that a kernel waits for another one that writes the f
 KEPT = 100  # batches that have ended and are still listed
 UNSENT = ("written", "uploading", "uploaded")
 """The states of a job of which no batch can have been made yet."""
+GONE = "gone"
+"""The state of a job whose answers can be had no more."""
 IN_DOUBT = "submitting"
 """The state of a job whose batch may have been made: only the service can tell."""
 

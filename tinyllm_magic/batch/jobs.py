@@ -26,7 +26,7 @@ from ..recording.modes import Mode
 from ..recording.store import Store
 from .job_answers import Collector, Outcomes, Way
 from .job_questions import Part, Questions, read_keys, write_parts
-from .job_state import IN_DOUBT, Job, JobFile
+from .job_state import GONE, IN_DOUBT, Job, JobFile
 from .state import state
 
 Tell = Callable[[str, int, int], None]
@@ -109,10 +109,32 @@ class BatchJobs:
         """End a batch: what it has answered can be fetched. One that was never made is forgotten."""
         way = open_way(job) if job.is_open or job.status == IN_DOUBT else None
         if way is None or not self._is_under_way(job, way) or job.batch is None:
+            self._forget(job)
+        elif job.status in ENDED:
+            self._forget_if_gone(job, way)
+        else:
+            try:
+                self._note(job, way.service.cancel(job.batch))
+            except NotFoundError:  # the vendor has forgotten it, or it is another project's
+                self._forget(job)
+
+    def _forget_if_gone(self, job: Job, way: Way) -> None:
+        """Forget a batch that has ended and whose answers can be had no more; what can be fetched stays."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="tinyllm-batch-") as folder:
+                self._download(job, way, Path(folder))
+        except NotFoundError:
+            self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        """Wait for a job no more; a batch stays listed, so that it is not taken for one that can be shared."""
+        if job.batch is None:
             self.file.drop(job)
-            session.budget.release(state.reserved.pop(job.id, 0.0))
-        elif job.status not in ENDED:
-            self._note(job, way.service.cancel(job.batch))
+        else:
+            job.fetched, job.status = True, GONE
+            self.file.save(job)
+            self.file.remove_questions(job)
+        session.budget.release(state.reserved.pop(job.id, 0.0))
 
     def _try(self, job: Job, step: Callable[[Job, Way], object]) -> TinyLLMError | None:
         """Take a step with a job that is under way; the error that it ends with."""
@@ -257,7 +279,8 @@ class BatchJobs:
         if job.batch is None:
             return False
         if job.status not in ENDED:
-            self._note(job, way.service.retrieve(job.batch))
+            with _naming(job):
+                self._note(job, way.service.retrieve(job.batch))
         return job.status in ENDED
 
     def _note(self, job: Job, told: BatchState) -> None:
@@ -279,19 +302,28 @@ class BatchJobs:
                 if now.fetched:  # by another kernel, just now
                     vars(job).update(vars(now))
                     return True
-                return self._record(job, way, outcomes)
+                with _naming(job):
+                    return self._record(job, way, outcomes)
         except TimeoutError:
             return False
 
-    def _record(self, job: Job, way: Way, outcomes: Outcomes) -> bool:
+    @staticmethod
+    def _download(job: Job, way: Way, folder: Path) -> tuple[BatchState, list[Path]]:
+        """Write what a batch has answered, and what has failed, into a folder."""
         told = way.service.retrieve(str(job.batch))
+        files = [file for file in (told.output_file, told.error_file) if file is not None]
+        paths = [folder / str(number) for number in range(len(files))]
+        for file, path in zip(files, paths, strict=True):
+            way.service.download(file, path)
+        return told, paths
+
+    def _record(self, job: Job, way: Way, outcomes: Outcomes) -> bool:
         questions = Questions(self.file.questions(job))
         collector = Collector(self._store, job, way, outcomes)
         with tempfile.TemporaryDirectory(prefix="tinyllm-batch-") as folder:
-            for number, file in enumerate(filter(None, (told.output_file, told.error_file))):
-                self._tell(f"fetching the answers of {job.batch}", 0, 0)
-                path = Path(folder) / str(number)
-                way.service.download(file, path)
+            self._tell(f"fetching the answers of {job.batch}", 0, 0)
+            told, paths = self._download(job, way, Path(folder))
+            for path in paths:
                 for name, line in read_lines(path):
                     collector.add(questions.get(name), line)
         for name in questions:
@@ -333,6 +365,17 @@ def _reserve(parts: Iterable[Part], group: Iterable[PreparedCall]) -> dict[str, 
         session.budget.release(sum(amounts.values()))
         raise
     return amounts
+
+
+@contextmanager
+def _naming(job: Job) -> Iterator[None]:
+    """Say of a batch that is not there which it is, and how to go on."""
+    try:
+        yield
+    except NotFoundError as error:
+        error.args = (f"{job.batch} is not there, or its files are gone: {error.message}",)
+        error.hint = f"It may be of another key or project; `%llm_batch cancel {job.batch}` forgets it, and its rows are left anew."
+        raise
 
 
 def _find_way(prepared: PreparedCall) -> Way:
