@@ -108,6 +108,12 @@ def test_a_file_from_the_web_is_left_to_the_call_which_fetches_it_by_its_digest(
     assert (str(file), file.facts.url, max(file.facts.width, file.facts.height)) == ("", "https://example.org/a.png", 64)
 
 
+@pytest.mark.parametrize("canonical", [{}, {"provider": "openai"}, {"provider": "o", "model": "m", "messages": [{"role": "nobody"}]}])
+def test_a_record_that_is_no_request_is_refused(tmp_path, canonical):
+    with pytest.raises(PromptError, match="its record is no request"):
+        restore_request(canonical, FilesBelow(tmp_path))
+
+
 def test_a_record_that_nobody_could_have_asked_is_refused(tmp_path):
     canonical = {**asked().canonical(), "unknown": 1}
     with pytest.raises(PromptError, match="cannot be made into the same request"):

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ..attachments.documents import extract_text
 from ..attachments.sources import MAX_BYTES, Bytes, read_content
 from ..errors import PromptError
 from ..file_text import FileFacts, FileText, to_data_url
-from ..messages import Message, Request
+from ..messages import Request, read_request
 
 _MOST_FILES = 20_000
 _SCALED = re.compile(r"scaled to (\d+) pixels")
@@ -64,27 +63,14 @@ class FilesBelow:
 
 def restore_request(canonical: Mapping[str, Any], files: FilesBelow) -> Request:
     """The request whose canonical form this is; raises ``PromptError`` where a file in it cannot be had, or it is no request."""
-    messages = tuple(_restore_message(m, files) for m in canonical.get("messages") or ())
-    form = canonical.get("response_format")
-    request = Request(
-        str(canonical.get("provider", "")),
-        str(canonical.get("model", "")),
-        messages,
-        _restore(canonical.get("params") or {}, files),
-        tuple(_restore(canonical.get("tools") or [], files)),
-        None if form is None else _restore(form, files),
-        int(canonical.get("sample", 0)),
-        str(canonical.get("kind", "chat")),
-    )
-    if request.canonical() != canonical:
+    try:
+        request = read_request(_restore(canonical, files))
+        is_same = request.canonical() == canonical
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptError(f"its record is no request ({type(error).__name__})") from error
+    if not is_same:
         raise PromptError("its record cannot be made into the same request again")
     return request
-
-
-def _restore_message(recorded: Mapping[str, Any], files: FilesBelow) -> Message:
-    whole = _restore(recorded, files)
-    items = tuple(whole.get("output_items") or ())
-    return replace(Message.of(whole), reasoning_content=whole.get("reasoning_content"), output_items=items)
 
 
 def _restore(value: Any, files: FilesBelow) -> Any:
