@@ -92,3 +92,33 @@ def test_a_damaged_file_is_one_clear_error_and_stays(two, text):
     with pytest.raises(errors.StoreError, match="is no file of ratings"):
         two[0].rate(two[1])
     assert path.read_text() == text
+
+
+def test_a_notebook_that_was_renamed_finds_its_ratings_in_the_file_of_its_old_name(two, tmp_path, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "Untitled.ipynb"))
+    rating = two[0].rate(two[1])
+    rate_all(rating, 1)
+    before = (tmp_path / "Untitled.ratings.json").read_bytes()
+    (tmp_path / "broken.ratings.json").write_text("{")
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "study.ipynb"))
+
+    again = two[0].rate(two[1])
+
+    assert again.result == rating.result
+    again.choose(0, None)
+    assert (tmp_path / "Untitled.ratings.json").read_bytes() == before
+    (kept,) = json.loads((tmp_path / "study.ratings.json").read_text())["ratings"].values()
+    assert len(kept["chosen"]) == 10
+
+
+def test_what_was_chosen_under_the_own_name_counts_before_what_lies_beside_it(two, tmp_path, monkeypatch):
+    for name, wins in (("other", 1), ("study", 0)):
+        monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / f"{name}.ipynb"))
+        rating = two[0].rate(two[1])
+        rate_all(rating, wins)
+    assert two[0].rate(two[1]).result.counts == (10, 0)
+
+
+def test_a_file_that_was_named_has_no_neighbours(two, tmp_path):
+    rate_all(two[0].rate(two[1], path=tmp_path / "one.ratings.json"), 1)
+    assert two[0].rate(two[1], path=tmp_path / "two.ratings.json").chosen == {}

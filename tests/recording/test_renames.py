@@ -59,6 +59,22 @@ def test_batches_that_the_new_name_has_are_not_overwritten(notebooks, tmp_path):
     assert old.with_suffix(".batches.json").read_text() == "Untitled"
 
 
+@pytest.mark.parametrize("stays", [False, True])
+def test_blind_ratings_go_where_their_notebook_goes_and_overwrite_none(notebooks, tmp_path, stays):
+    old, new = notebooks
+    if stays:
+        old.write_text("{}")
+    old.with_suffix(".ratings.json").write_text("rated")
+
+    follow_rename(old, new, tmp_path)
+
+    assert new.with_suffix(".ratings.json").read_text() == "rated"
+    assert old.with_suffix(".ratings.json").exists() is stays
+    old.with_suffix(".ratings.json").write_text("others")
+    follow_rename(old, new, tmp_path)
+    assert (new.with_suffix(".ratings.json").read_text(), old.with_suffix(".ratings.json").read_text()) == ("rated", "others")
+
+
 def test_two_stores_are_merged_and_lose_nothing(notebooks, tmp_path):
     old, new = notebooks
     filled(Store(store_beside(new)), "b", "c")

@@ -22,6 +22,7 @@ from ..errors import MissingExtraError, NotAsked, SchemaError, StoreError
 from ..evaluation.evaluable import Evaluable
 from ..json_schema import FieldType
 from ..messages import read_request
+from ..recording.names import ratings_beside
 from ..responses import Record, Response
 from ..schemas.columns import polars_type, sort_set, to_series
 from ..schemas.schema import Schema
@@ -396,7 +397,7 @@ class Table(Evaluable):
     def ratings_path(self) -> Path:
         """The file beside the notebook that keeps blind ratings: ``NAME.ratings.json``; ``session.ratings.json`` where no name is known."""
         notebook = notebook_path()
-        return Path.cwd() / "session.ratings.json" if notebook is None else notebook.with_suffix(".ratings.json")
+        return Path.cwd() / "session.ratings.json" if notebook is None else ratings_beside(notebook)
 
 
 @dataclass(frozen=True)

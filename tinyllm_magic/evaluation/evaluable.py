@@ -157,7 +157,7 @@ class Evaluable:
         tables = self._gather(others, names)
         asked, answers = read_answers(list(tables.values()))
         chosen_path = self.ratings_path() if path is None else Path(path).expanduser()
-        return prepare_rating(asked, answers, list(tables), chosen_path, seed=seed, most=rows)
+        return prepare_rating(asked, answers, list(tables), chosen_path, seed=seed, most=rows, beside=path is None)
 
     def _gather(self, others: Sequence[Any], names: Sequence[str] | None) -> dict[str, Self]:
         """The tables that are compared, by name; raises ``OptionError`` where they are not of the same rows."""

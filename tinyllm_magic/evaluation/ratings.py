@@ -1,7 +1,8 @@
 """Blind rating: answers to the same rows side by side without names, in an order fixed by a seed; what was chosen, in a JSON file.
 
 The file holds the sets of answers that were rated, by a digest of all of them, and of each row the number of the answers that
-were chosen (``None``: none is better).
+were chosen (``None``: none is better). As a notebook may have got another name since, what its own file lacks is looked for in the
+other files of ratings beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from .intervals import LEVEL, Estimate, estimate_share
 from .wording import count_rows, write_probability, write_range, write_value
 
 _VERSION = 1
+_SUFFIX = ".ratings.json"
 TIE: None = None
 """Is chosen where no answer is better than the others."""
 
@@ -126,9 +129,19 @@ class BlindRating:
 
 
 def prepare_rating(
-    rows: Sequence[Mapping[str, Any]], answers: Sequence[Sequence[str]], names: Sequence[str], path: Path, *, seed: int, most: int | None
+    rows: Sequence[Mapping[str, Any]],
+    answers: Sequence[Sequence[str]],
+    names: Sequence[str],
+    path: Path,
+    *,
+    seed: int,
+    most: int | None,
+    beside: bool = False,
 ) -> BlindRating:
-    """The rating of some answers to each row, with what was chosen before; ``most`` rows at most, which a seed picks and puts in order."""
+    """The rating of some answers to each row, with what was chosen before; ``most`` rows at most, which a seed picks and puts in order.
+
+    ``beside`` says whether what was chosen may stand in another file beside ``path``.
+    """
     told = [(row, tuple(said)) for row, said in zip(rows, answers, strict=True)]
     digest = _digest(*(text for _, said in told for text in said))
     differing = [(_digest(*map(str, row.values()), *said), row, said) for row, said in told if len(set(said)) > 1]
@@ -139,20 +152,37 @@ def prepare_rating(
         order = chance.sample(range(len(said)), len(said))
         items.append(RatedItem(key, row, tuple(said[i] for i in order), tuple(order)))
     rating = BlindRating(items, tuple(names), path, digest, len(told) - len(differing))
-    rating.chosen = read_choices(path, digest, len(names))
+    rating.chosen = read_choices(path, digest, len(names), beside=beside)
     return rating
 
 
 def read_rating(answers: Sequence[Sequence[str]], names: Sequence[str], path: Path) -> RatingResult | None:
-    """What a rating of these answers came to, under other names; ``None`` where there is none."""
-    chosen = read_choices(path, _digest(*(text for said in answers for text in said)), len(names))
+    """What a rating of these answers came to, under other names, also in a file beside ``path``; ``None`` where there is none."""
+    chosen = read_choices(path, _digest(*(text for said in answers for text in said)), len(names), beside=True)
     return count_choices(tuple(names), list(chosen.values())) if chosen else None
 
 
-def read_choices(path: Path, digest: str, count: int) -> dict[str, int | None]:
-    """What was chosen of a set of answers, by row; nothing where it was never rated."""
-    chosen = _read_file(path).get(digest, {}).get("chosen", {})
+def read_choices(path: Path, digest: str, count: int, *, beside: bool = False) -> dict[str, int | None]:
+    """What was chosen of a set of answers, by row; nothing where it was never rated.
+
+    With ``beside`` also what a file of ratings beside this one says, where this one says nothing of these answers: of several
+    the one with the most choices.
+    """
+    kept = _read_file(path).get(digest)
+    if kept is None and beside:
+        kept = max(_find_beside(path, digest), key=lambda found: len(found["chosen"]), default=None)
+    chosen = {} if kept is None else kept["chosen"]
     return {str(k): v for k, v in chosen.items() if v is None or (isinstance(v, int) and 0 <= v < count)}
+
+
+def _find_beside(path: Path, digest: str) -> Iterator[dict[str, Any]]:
+    """What the other files of ratings in the folder say of a set of answers; links, and files that cannot be read, are left out."""
+    for other in sorted(path.parent.glob(f"*{_SUFFIX}")):
+        if other != path and not other.is_symlink():
+            with suppress(StoreError):
+                found = _read_file(other).get(digest)
+                if found is not None:
+                    yield found
 
 
 def _read_file(path: Path) -> dict[str, Any]:

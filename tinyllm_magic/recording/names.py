@@ -1,4 +1,4 @@
-"""Where the store of a notebook lies: beside it, in a folder for stores, or in a file that was named."""
+"""Where the store of a notebook lies, beside it, in a folder for stores, or in a file that was named; and what else lies beside it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ def store_beside(notebook: Path) -> Path:
     'analysis.llm.jsonl'
     """
     return notebook.with_name(f"{notebook.stem}{SUFFIX}")
+
+
+def ratings_beside(notebook: Path) -> Path:
+    """The file of the blind ratings of a notebook's answers.
+
+    >>> ratings_beside(Path("analysis.ipynb")).name
+    'analysis.ratings.json'
+    """
+    return notebook.with_suffix(".ratings.json")
 
 
 def batches_beside(store: Path) -> Path:

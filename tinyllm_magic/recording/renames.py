@@ -7,14 +7,15 @@ import shutil
 from pathlib import Path
 
 from ..errors import StoreError
-from .names import batch_files, batches_beside, store_beside
+from .names import batch_files, batches_beside, ratings_beside, store_beside
 from .store import Store, Tidied
 
 
 def follow_rename(old: Path, new: Path, root: Path) -> Tidied | None:
     """Let the store of a notebook follow it to a new name: moved with it, copied where the old notebook stays, or merged.
 
-    ``None`` where there is nothing to do. Nothing is overwritten. What is known of its batches moves where the old notebook is gone.
+    ``None`` where there is nothing to do. Nothing is overwritten. What is known of its batches moves where the old notebook is gone,
+    blind ratings as the store does, but that two files of them stay two.
     Raises ``StoreError`` where the names are not those of notebooks below ``root``, where the new notebook is not there, and
     where something is a symbolic link.
     """
@@ -26,6 +27,7 @@ def follow_rename(old: Path, new: Path, root: Path) -> Tidied | None:
     try:
         if not old.exists():
             _move_batches(source, target)
+        _carry_ratings(old, new)
         if not source.exists():
             return None
         done = Store(target).merge(source) if target.exists() else _copy(source, target)
@@ -44,6 +46,18 @@ def _move_batches(source: Path, target: Path) -> None:
     for path, ending in batch_files(source).items():
         if not path.is_symlink():
             path.rename(target.with_name(f"{stem}{ending}"))
+
+
+def _carry_ratings(old: Path, new: Path) -> None:
+    """Move the blind ratings, or copy them where the old notebook stays; where the new name has some, these are found beside them."""
+    source, target = ratings_beside(old), ratings_beside(new)
+    if source.is_symlink() or not source.is_file() or os.path.lexists(target):
+        return
+    if old.exists():
+        with source.open("rb") as read, target.open("xb") as written:
+            shutil.copyfileobj(read, written)
+    else:
+        source.rename(target)
 
 
 def _copy(source: Path, target: Path) -> Tidied:
