@@ -214,17 +214,23 @@ def mask(text: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def _replace(text: str, wanted: Mapping[str, str]) -> str:
+    if len(text) < _SHORTEST_IN_USE:
+        return text
     for value, name in wanted.items():
-        text = text.replace(value, f"<{name}>")
+        if value in text:
+            text = text.replace(value, f"<{name}>")
     return text
 
 
 def mask_data(value: Any) -> Any:
     """JSON-like data with the values of secrets replaced by their names, in keys too; what is no such data stays."""
-    return _replace_in(value, secrets())
+    wanted = secrets()
+    return _replace_in(value, wanted) if wanted else value
 
 
 def _replace_in(value: Any, wanted: Mapping[str, str]) -> Any:
+    if value is None or type(value) in (bool, int, float):
+        return value
     if isinstance(value, str):
         return _replace(value, wanted)
     if isinstance(value, Mapping):

@@ -23,7 +23,7 @@ def version() -> str:
 
 def shell() -> Any:
     """The IPython shell of this process, or ``None`` in a plain script; IPython is not imported for it."""
-    ipython = sys.modules.get("IPython")
+    ipython = sys.modules.get("IPython.core.getipython") or sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
 
 

@@ -18,7 +18,7 @@ def template_folders() -> Folders:
     roots = [notebook.parent] if notebook is not None else []
     roots += [Path.cwd()] if Path.cwd() not in roots else []
     folders = [folder for root in roots for folder in (root, root / "prompts")]
-    return tuple(f for f in folders if f in roots or not leads_out(f.parent, f))
+    return tuple(f for f in folders if f in roots or not (f.is_symlink() and leads_out(f.parent, f)))
 
 
 @lru_cache(maxsize=64)

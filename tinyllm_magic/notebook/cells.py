@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from ..batch.state import state as batch_state
@@ -35,24 +36,24 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
 
     The words of an error are left to what IPython shows of it: the call's own error, or ``told``, with which the cell will end.
     """
-    card, stream = make_waiting_card(prepared, look), prepared.stream()
+    card, stream = WaitingCard(prepared, look), prepared.stream()
     try:
         if stream.asks:
-            view.push(card)
+            view.push(card.drawn)
         for chunk in stream:
             if chunk.restart:
-                card = replace(card, steps=describe_steps(stream.steps))
+                card.drawn = replace(card.drawn, steps=describe_steps(stream.steps))
             if chunk.source == "live" and chunk.record is None:
-                view.push(card, stream.so_far)
+                view.push(card.drawn, stream.so_far)
         response = stream.finish()
     except KeyboardInterrupt:
-        view.finish(replace(card, text=stream.text, reasoning=stream.reasoning, state="stopped"))
+        view.finish(replace(card.drawn, text=stream.text, reasoning=stream.reasoning, state="stopped"))
         raise Stopped(stream.text, response=make_partial_response(prepared, stream)) from None
     except TinyLLMError as error:
         view.finish(make_failed_card(error, prepared, look, stream.text, told=told or error))
         raise
     except BaseException:
-        view.finish(replace(card, text=stream.text, state="stopped"))
+        view.finish(replace(card.drawn, text=stream.text, state="stopped"))
         raise
     view.finish(Card.of(response, notes=(*prepared.notes, *response.notes), **look))
     return response
@@ -63,6 +64,18 @@ def make_partial_response(prepared: PreparedCall, stream: AnswerStream) -> Respo
     request = prepared.request
     answer = Answer(stream.text or None, reasoning=stream.reasoning, finish_reason="stopped")
     return Response(request, Record(request.key, request.canonical(), answer), "live", steps=stream.steps)
+
+
+class WaitingCard:
+    """The card of a call before its answer is there, made when it is first wanted: a recorded answer has none."""
+
+    def __init__(self, prepared: PreparedCall, look: Mapping[str, Any]) -> None:
+        self._prepared, self._look = prepared, look
+
+    @cached_property
+    def drawn(self) -> Card:
+        """The card as it stands."""
+        return make_waiting_card(self._prepared, self._look)
 
 
 def make_waiting_card(prepared: PreparedCall, look: Mapping[str, Any]) -> Card:
