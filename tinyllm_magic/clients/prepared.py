@@ -36,6 +36,7 @@ from .history import History
 from .plans import Plan, make_transport_provider, with_messages
 from .rate_limits import ConcurrencyGate, ConcurrencyLimit, RateLimited, RateLimiter
 from .retries import Retries
+from .tracing import trace
 
 _ALL_TRIED = "No try fits: ask for less, say in the prompt what is wanted, or ask another model; `.response.steps` has them all."
 _TRIES = "up to {} answers are asked for where they do not fit; tokens and cost are those of one"
@@ -390,7 +391,8 @@ class LiveProvider:
         inner: Provider = own if plan.cap is None else ConcurrencyLimit(own, partial(prepared.services.gate.place, plan.cap))
         inner = inner if prepared.pace is None else RateLimited(inner, prepared.pace, plan.policy)
         request = copy_with(request, messages=complete(request.messages))
-        yield from Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy).send(request)
+        retried = Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy)
+        yield from trace(retried, stream=plan.stream).send(request)
 
 
 @dataclass
