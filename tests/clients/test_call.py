@@ -184,6 +184,27 @@ def test_a_call_written_to_a_prompt_file_is_read_again(call):
     assert list(again._prompts["out.prompty"].inputs) == ["topic"]
 
 
+def test_a_cells_prompt_file_is_read_by_promptys_own_library():
+    prompty = pytest.importorskip("prompty")
+    source = (
+        "{% system %}You name the continent of a city.{% endsystem %}\n"
+        "{% for city, continent in known.items() %}\n"
+        "{% user %}{{ city }}{% enduser %}{% assistant %}{{ continent }}{% endassistant %}\n"
+        "{% endfor %}\n"
+        "{{ place }}"
+    )
+    call = LLMCall.from_text(source, model="gpt-4o-mini", temperature=0.5, max_tokens=8, seed=3, stop=["END"])
+    given = {"known": {"Rome": "Europe", "Cairo": "Africa"}, "place": "Ulm"}
+
+    read = prompty.load(str(call.to_prompty("continents.prompty")))
+
+    options = read.model.options
+    assert (read.model.id, options.temperature, options.max_output_tokens) == ("gpt-4o-mini", 0.5, 8)
+    assert (options.seed, options.stop_sequences) == (3, ["END"])
+    assert sorted(given) == [each.name for each in read.inputs]
+    assert [(m.role, m.parts[0].value) for m in prompty.prepare(read, given)] == [(m.role, m.content) for m in call.render(**given)]
+
+
 @pytest.mark.filterwarnings("ignore:tea.prompty.*not trusted")
 def test_a_prompt_file_written_again_keeps_its_defaults_and_holds_no_address(prompty):
     again = LLMCall(LLMCall(prompty).to_prompty("out.prompty"))

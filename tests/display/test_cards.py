@@ -364,3 +364,16 @@ def test_the_sheet_is_small_and_asks_the_front_end_in_order():
         re.search(rf"--tlm-{n}:\s*var\(--vscode-[^,]*,\s*var\(--jp-", sheet) for n in ("fg", "bg", "accent", "link", "ok", "warn", "err")
     )
     assert "/*" not in sheet
+
+
+def test_an_answer_of_a_model_is_marked_as_such_for_machines_and_the_echos_is_not():
+    source = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    answered = response()
+    card = Card.of(answered)
+    assert card.metadata["digitalSourceType"] == source
+    assert page(card).all("article")[0]["itemtype"] == "https://schema.org/CreativeWork"
+    assert page(card).all("data") == [{"itemprop": "digitalSourceType", "value": source}]
+    assert page(card).wrong == []
+    echoed = Card.of(replace(answered, request=replace(answered.request, provider="echo")))
+    assert "digitalSourceType" not in echoed.metadata
+    assert page(echoed).all("data") == page(Card(state="error", error=("it failed",))).all("data") == []

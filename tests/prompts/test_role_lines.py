@@ -72,12 +72,20 @@ def test_lines_keep_their_numbers():
         "Few shots:\nuser:\nhello\n# assistant:\nhi {{ x }}",
         "{% raw %}{% system %}{% endraw %} stays {{ x }}",
         "{% if x %}{% user %}{{ x }}{% enduser %}{% else %}{% user %}no{% enduser %}{% endif %}",
+        "{% if not x %}{% user %}{{ x }}{% enduser %}{% else %}plain {{ x }}{% endif %}",
+        "{% for s in shots %}{{ s }}, {% endfor %}{% assistant %}yes{% endassistant %}{{ x }}",
+        "{% for s in shots %}say {{ s }}{% assistant %}yes{% endassistant %}{% endfor %}{{ x }}",
     ],
 )
 def test_role_lines_render_as_the_tags_did(source):
     variables = {"x": "a\nuser:\nb", "shots": [1, 2], "history": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
     tagged = [(m.role, m.content) for m in Template(source).render(variables)]
     assert render(write_role_lines(source), **variables) == tagged
+
+
+def test_a_loop_around_roles_makes_no_message_of_its_own():
+    source = "{% for s in shots %}{% user %}{{ s }}{% enduser %}{% assistant %}yes{% endassistant %}{% endfor %}Last: {{ x }}"
+    assert write_role_lines(source).count("user:") == 2
 
 
 def test_the_text_of_a_system_template_is_written_as_the_systems():

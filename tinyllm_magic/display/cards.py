@@ -12,7 +12,7 @@ from ..errors import ReplayMiss
 from ..file_text import files_in, recorded_files_in
 from ..messages import Message
 from ..redaction import mask, mask_data
-from ..responses import Response, ToolCall, Usage
+from ..responses import TRAINED_MEDIA, Response, ToolCall, Usage
 from ..text_format import format_money, printable
 from . import markup
 from .bundle import SKELETON, Bundle, format_value, load_style, pack
@@ -224,10 +224,24 @@ def describe_provenance(response: Response) -> dict[str, Any]:
         "duration": response.duration,
         "cost": response.cost,
         "package_version": record.version,
+        **describe_source(response.request.provider),
         **({"steps": [step.response.key for step in response.steps]} if response.steps else {}),
     }
     masked: dict[str, Any] = mask_data(facts)
     return {name: replace_surrogates(value) if isinstance(value, str) else value for name, value in masked.items()}
+
+
+def describe_source(provider: str) -> dict[str, str]:
+    """What marks an answer as written by a trained model, for machines that look for it; nothing for the echo, which is none."""
+    return {} if provider == "echo" else {"digitalSourceType": TRAINED_MEDIA}
+
+
+def draw_source(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """The same in markup, as schema.org's microdata: attributes of the element that holds the answer, and what stands in it."""
+    source = facts.get("digitalSourceType")
+    if not source:
+        return "", ""
+    return ' itemscope itemtype="https://schema.org/CreativeWork"', f'<data itemprop="digitalSourceType" value="{escape(source)}"></data>'
 
 
 def draw_card(card: Card) -> str:
@@ -269,7 +283,8 @@ def draw_article(card: Card, body: str, reasoning: str) -> str:
         count = f" · {sum(card.prompt_tokens):,} tokens" if card.prompt_tokens else ""
         inner = draw_messages(card.prompt, card.prompt_tokens)
         parts.append(f'<details class="tlm-asked {NO_MATH}"><summary>prompt{count}</summary>{inner}</details>')
-    return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}>{"".join(parts)}</article>'
+    marks, source = draw_source(card.metadata)
+    return f'<article class="{classes}" style="{SKELETON}" aria-label="{escape(label)}"{busy}{marks}>{source}{"".join(parts)}</article>'
 
 
 def _draw_about_session(headline: str, *sentences: str) -> str:

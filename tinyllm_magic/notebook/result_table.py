@@ -9,14 +9,14 @@ import hashlib
 import itertools
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ..batch.table import RESULTS, RowResult, RunProgress, Table
 from ..display import html_tables
 from ..display.bundle import SKELETON, Bundle, describe_combination, load_style, pack
-from ..display.cards import Card, says_same
+from ..display.cards import Card, describe_source, draw_source, says_same
 from ..display.html_text import NO_MATH, escape, replace_surrogates
 from ..display.output import measure_width
 from ..display.tables import bundle_grid, bundle_progress, bundle_table
@@ -55,9 +55,10 @@ def rows_bundle(table: Table, told: BaseException | None = None, score: tuple[st
     scored, said = score
     kind = "live" if badge == "live" else "other"
     foot = escape(" · ".join(facts)) + (f' · <span class="tlm-badge tlm-badge-{kind}">{badge}</span>' if badge else "")
+    marks, source = draw_source(_describe_source(itertools.islice(table.entries, MOST_ROWS)))
     page = (
-        f'<article class="tlm {NO_MATH}" style="{SKELETON}" aria-label="Table of answers">'
-        f"{scored}{_fold_rows(html_tables.draw_table(names, rows), folded=bool(scored))}"
+        f'<article class="tlm {NO_MATH}" style="{SKELETON}" aria-label="Table of answers"{marks}>'
+        f"{source}{scored}{_fold_rows(html_tables.draw_table(names, rows), folded=bool(scored))}"
         f'<footer class="tlm-foot">{foot}</footer></article>'
     )
     text = f"{html_tables.write_table(names, rows, measure_width())}\n-- {' · '.join(filter(None, [*facts, badge]))}"
@@ -100,7 +101,14 @@ def table_metadata(table: Table) -> dict[str, Any]:
         "digest": digest.hexdigest(),
         "sources": sorted(table.stats.sources),
     }
-    return {"version": 1, "table": facts}
+    return {"version": 1, "table": facts, **_describe_source(first)}
+
+
+def _describe_source(entries: Iterable[RowResult]) -> dict[str, str]:
+    """That a trained model wrote the answers of these rows, where one did; what the store alone holds is taken for a model's."""
+    answered = [entry for entry in entries if entry.answered]
+    provider = next((entry.response.request.provider for entry in answered if entry.response is not None), "")
+    return describe_source(provider) if answered else {}
 
 
 def _error_class(entry: RowResult) -> str | None:

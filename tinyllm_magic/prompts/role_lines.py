@@ -61,7 +61,30 @@ def write_role_lines(source: str, role: str = "user") -> str:
         done = found.end()
         now = f"{role}:" if groups["end"] or groups["end2"] else _write_line(groups["role"] or groups["value"])
     pieces.append((now, source[done:]))
-    return "\n\n".join(f"{line}\n{_escape(trim(text))}" for line, text in pieces if text.strip())
+    return "\n\n".join(_write_piece(line, text) for line, text in pieces if text.strip())
+
+
+_CONTROL = re.compile(r"\s*\{%[-+]?\s*(for|if|elif|else|endfor|endif)\b(?:[^%]|%(?!\}))*%\}")
+
+
+def _write_piece(line: str, text: str) -> str:
+    """A role line and its text; what opens or closes a loop around other roles stands before it, and makes no message of its own."""
+    at = 0
+    while (tag := _CONTROL.match(text, at)) is not None and not (tag[1] in ("for", "if") and _closes(tag[1], text[tag.end() :])):
+        at = tag.end()
+    before, said = text[:at].strip(), text[at:]
+    piece = f"{line}\n{_escape(trim(said))}" if said.strip() else ""
+    return "\n".join(filter(None, (before, piece)))
+
+
+def _closes(kind: str, rest: str) -> bool:
+    """Whether a loop or branch that has been opened is closed in the rest of the text."""
+    depth = 1
+    for tag in _CONTROL.finditer(rest):
+        depth += (tag[1] == kind) - (tag[1] == f"end{kind}")
+        if not depth:
+            return True
+    return False
 
 
 def begin_with_role(body: str) -> str:
