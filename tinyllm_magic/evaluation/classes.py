@@ -34,6 +34,8 @@ class ClassScore:
     recall: Estimate
     precision: float
     f1: Estimate | None = None
+    label: str = ""
+    """The class as answers are compared with it; ``name`` is how it is shown."""
 
 
 def count_confusions(expected: Sequence[str], answered: Sequence[str | None], names: Mapping[str, str]) -> Confusion | None:
@@ -61,7 +63,7 @@ def score_classes(
     places = {label: place for place, label in enumerate(classes)}
     f1 = estimate_f1([places[e] for e in expected], [places.get(a, -1) for a in said], len(classes)) if with_f1 else []
     scores = tuple(
-        ClassScore(names[c], int(counts[i]), estimate_share(found[i], int(counts[i])), float(precision[i]), f1[i] if f1 else None)
+        ClassScore(names[c], int(counts[i]), estimate_share(found[i], int(counts[i])), float(precision[i]), f1[i] if f1 else None, c)
         for i, c in enumerate(classes)
     )
     return scores, f1[-1] if f1 else None

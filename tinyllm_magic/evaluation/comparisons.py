@@ -1,25 +1,27 @@
 """Whether one set of answers is better than another on the same rows: paired differences, tests, and the sentence to write.
 
 Right or wrong is tested by McNemar's exact test, scores by a permutation test that flips the signs of the rows' differences.
-Several comparisons are corrected by Holm's method.
+Several comparisons are corrected by Holm's method. F1 is compared as such, its mean and that of each class, by a test that deals the
+answers of each row out anew.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..extras import load_library
+from .f1_differences import compare_f1
 from .intervals import LEVEL, SEED, Estimate, estimate_mean, estimate_share
 from .ratings import RatingResult
-from .scores import Score, average_rows
+from .scores import F1, Score, average_rows
 from .wording import count_rows, write_difference, write_probability, write_range
 
 POWER = 0.8
-MCNEMAR, PERMUTATION = "McNemar's exact test", "permutation test"
+MCNEMAR, PERMUTATION, RANDOMIZATION = "McNemar's exact test", "permutation test", "approximate randomization"
 _PERMUTATIONS = 9_999
 _MOST_NUMBERS = 4_000_000  # that are permuted at a time
 _ROUND = (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.001)
@@ -30,8 +32,9 @@ class Comparison:
     """``better`` against ``worse`` on the same ``n`` rows: the ``difference`` of their scores with the bounds of its 95 % interval.
 
     ``p`` is of the test, ``corrected`` the same for all comparisons that were made at once (Holm). ``is_shown`` says whether it is
-    below 0.05. ``only_better`` and ``only_worse`` count the rows that only one of both has right. Where nothing was shown,
-    ``more_rows`` are those that a difference of ``would_show`` would take to be shown (with a power of 80 %).
+    below 0.05. ``measure`` says what is compared where that is not the score of each row. ``only_better`` and ``only_worse`` count
+    the rows that only one of both has right. Where nothing was shown, ``more_rows`` are those that a difference of ``would_show``
+    would take to be shown (with a power of 80 %).
     """
 
     better: str
@@ -48,6 +51,7 @@ class Comparison:
     only_worse: int = 0
     more_rows: int | None = None
     would_show: float | None = None
+    measure: str = ""
 
     @property
     def is_shown(self) -> bool:
@@ -60,13 +64,14 @@ class Comparison:
         scale = 100 if self.is_share else 1
         spread = write_range(self.low, self.high, is_share=self.is_share)
         facts = f"{write_difference(self.difference, is_share=self.is_share)}, {spread}, n {self.n:,}"
+        measured = f" in {self.measure}" if self.measure else ""
         if self.is_shown:
-            return f"{self.better} is better than {self.worse}: {facts}"
+            return f"{self.better} is better than {self.worse}{measured}: {facts}"
         more = ""
         if self.more_rows is not None and self.would_show is not None:
             points = f"{scale * self.would_show:.3g}{' points' if self.is_share else ''}"
             more = f"; {self.more_rows:,} more rows would show {points}"
-        return f"no difference shown between {self.better} and {self.worse}: {facts}{more}"
+        return f"no difference shown between {self.better} and {self.worse}{measured}: {facts}{more}"
 
     @property
     def evidence(self) -> str:
@@ -83,11 +88,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The scores of several sets of answers to the same rows, and the comparison of each with each; a blind rating where there is one."""
+    """The scores of several sets of answers to the same rows, and the comparison of each with each; a blind rating where there is one.
+
+    With the metric F1, ``classes`` has the comparisons in each class, corrected for their own number.
+    """
 
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
     rating: RatingResult | None = None
+    classes: tuple[Comparison, ...] = ()
 
     @property
     def best(self) -> Score:
@@ -100,15 +109,53 @@ class Verdict:
         return (*(c.sentence for c in self.comparisons), *([self.rating.sentence] if self.rating else []))
 
     def __str__(self) -> str:
-        return "\n".join([*map(str, self.comparisons), *([str(self.rating)] if self.rating else []), *map(str, self.scores)])
+        return "\n".join(
+            [*map(str, (*self.comparisons, *self.classes)), *([str(self.rating)] if self.rating else []), *map(str, self.scores)]
+        )
 
     __repr__ = __str__
 
 
 def compare_scores(scores: Sequence[Score], rating: RatingResult | None = None) -> Verdict:
     """Each score against each other one, on the rows that all of them have."""
-    pairs = [_compare_two(*pair) for pair in itertools.combinations(scores, 2)]
-    return Verdict(tuple(scores), tuple(correct(pairs)), rating)
+    pairs = list(itertools.combinations(scores, 2))
+    if all(score.metric == F1 for score in scores):
+        compared = [_compare_f1(*pair) for pair in pairs]
+        classes = [c for *by_class, _ in compared for c in by_class]
+        return Verdict(tuple(scores), tuple(correct([mean for *_, mean in compared])), rating, tuple(correct(classes)))
+    return Verdict(tuple(scores), tuple(correct([_compare_two(*pair) for pair in pairs])), rating)
+
+
+def _compare_f1(first: Score, second: Score) -> list[Comparison]:
+    """The comparisons of two sets of answers in the F1 of each class and, last, in macro F1; whichever is higher stands first."""
+    classes = {c.label: place for place, c in enumerate(first.classes)}
+    rows = list(_pair_labels(first, second))
+    expected, one, other = ([classes.get(label or "", -1) for label in column] for column in zip(*rows, strict=True))
+    found = []
+    for name, difference in zip(
+        [*(f"F1 of {c.name}" for c in first.classes), F1], compare_f1(expected, one, other, len(classes)), strict=True
+    ):
+        value, low, high = difference.estimate.value, difference.estimate.low or 0.0, difference.estimate.high or 0.0
+        better, worse = (first, second) if value > 0 else (second, first)
+        bounds = (low, high) if value > 0 else (-high, -low)
+        facts = (abs(value), *bounds, len(rows), RANDOMIZATION, difference.p, difference.p)
+        found.append(Comparison(better.label, worse.label, *facts, is_share=True, measure=name))
+    return found
+
+
+def _pair_labels(first: Score, second: Score) -> Iterator[tuple[str, str | None, str | None]]:
+    """What was expected of each row that both have, and what either answered; of several samples the first is set against the first."""
+    one, other = _group_labels(first), _group_labels(second)
+    for place, labels in one.items():
+        for (expected, said), (_, also) in zip(labels, other.get(place, ()), strict=False):
+            yield expected, said, also
+
+
+def _group_labels(score: Score) -> dict[int, list[tuple[str, str | None]]]:
+    grouped: dict[int, list[tuple[str, str | None]]] = {}
+    for place, expected, said in score.labels:
+        grouped.setdefault(place, []).append((expected, said))
+    return grouped
 
 
 def correct(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -59,14 +59,14 @@ def estimate_f1(expected: Sequence[int], answered: Sequence[int], classes: int) 
     pair = numpy.asarray(expected), numpy.asarray(answered)
 
     def measure(truth: Any, said: Any, axis: int = -1) -> Any:
-        return _measure_f1(numpy, truth, said, classes, axis)
+        return measure_f1(numpy, truth, said, classes, axis)
 
     values = measure(*pair)
-    bounds = _bootstrap(pair, measure)
+    bounds = bootstrap(pair, measure)
     return [Estimate(float(v), float(low), float(high), len(pair[0])) for v, low, high in zip(values, *bounds, strict=True)]
 
 
-def _measure_f1(numpy: Any, truth: Any, said: Any, classes: int, axis: int) -> Any:
+def measure_f1(numpy: Any, truth: Any, said: Any, classes: int, axis: int) -> Any:
     """F1 of each class and their mean along the first axis, of many resamples at once: 2 TP / (2 TP + FP + FN)."""
     found = []
     for number in range(classes):
@@ -76,7 +76,7 @@ def _measure_f1(numpy: Any, truth: Any, said: Any, classes: int, axis: int) -> A
     return numpy.stack([*found, numpy.mean(found, axis=0)])
 
 
-def _bootstrap(data: tuple[Any, ...], statistic: Callable[..., Any]) -> tuple[Any, Any]:
+def bootstrap(data: tuple[Any, ...], statistic: Callable[..., Any]) -> tuple[Any, Any]:
     """Bounds of a statistic over paired samples."""
     numpy, stats = load_library("numpy"), load_library("scipy.stats")
     found = stats.bootstrap(

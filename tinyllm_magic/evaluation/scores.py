@@ -50,6 +50,8 @@ class Score:
     unlabelled: int = 0
     classes: tuple[ClassScore, ...] = ()
     confusion: Confusion | None = None
+    labels: tuple[tuple[int, str, str | None], ...] = field(default=(), repr=False)
+    """With F1: the place of each row, what was expected and what was answered, as they are compared."""
     judged: Any = field(default=None, repr=False)
     cost: float | None = None
 
@@ -191,6 +193,7 @@ def _score_labels(
         unlabelled=len(examples) - len(kept),
         classes=classes,
         confusion=count_confusions(expected, answered, names) if are_classes else None,
+        labels=tuple((e.place, x, a) for (e, x), a in zip(kept, answered, strict=True)) if metric == "f1" else (),
         cost=cost,
     )
 

@@ -18,7 +18,7 @@ from ..evaluation.agreement import AGREEMENT, Agreement
 from ..evaluation.comparisons import MCNEMAR, Verdict
 from ..evaluation.intervals import Estimate
 from ..evaluation.scores import F1, Score
-from ..evaluation.wording import write_range, write_value
+from ..evaluation.wording import write_difference, write_probability, write_range, write_value
 from ..redaction import mask_data
 from ..text_format import format_money, shorten
 
@@ -95,11 +95,24 @@ def draw_verdict(verdict: Verdict) -> list[Part]:
     parts.append((charts.draw_intervals(marks, f"{metric} with 95 % intervals", is_share=is_share), html_tables.write_table(columns, rows)))
     if cost := charts.draw_costs(marks, f"{metric} against cost", is_share=is_share):
         parts.append((cost, ""))
+    parts += [_draw_class_comparisons(verdict)] if verdict.classes else []
     for score in verdict.scores:
         remarks = ", ".join(score.remarks)
         parts += [_paragraph(f"{score.label}: {remarks}")] if remarks else []
         parts.append(_draw_failures(score))
     return parts
+
+
+def _draw_class_comparisons(verdict: Verdict) -> Part:
+    """In which classes one is better than another."""
+    columns = ("", "better", "than", "difference", "95 %", "p")
+    rows = []
+    for c in verdict.classes:
+        spread = write_range(c.low, c.high, is_share=True).removeprefix("95 % ")
+        chance = f"{write_probability(c.corrected)}{'' if c.is_shown else ', not shown'}"
+        rows.append((c.measure, c.better, c.worse, write_difference(c.difference, is_share=True), spread, chance))
+    title = "F1 of each class, p corrected for all classes"
+    return html_tables.draw_table(columns, rows, title), f"{title}\n{html_tables.write_table(columns, rows, measure_width())}"
 
 
 def _draw_classes(score: Score) -> list[Part]:
@@ -199,9 +212,10 @@ def verdict_facts(verdict: Verdict) -> list[dict[str, Any]]:
             "name": f"{c.better} against {c.worse}",
             "n": c.n,
             **({"p": _round(c.p), "corrected": _round(c.corrected)} if c.test == MCNEMAR else {}),
-            **_estimate_facts(Estimate(c.difference, c.low, c.high, c.n)),
+            **_estimate_facts(Estimate(c.difference, c.low, c.high, c.n), is_resampled=bool(c.measure)),
+            **({"measure": c.measure} if c.measure else {}),
         }
-        for c in verdict.comparisons
+        for c in (*verdict.comparisons, *verdict.classes)
     ]
     return [*map(score_facts, verdict.scores), *pairs]
 
