@@ -174,7 +174,9 @@ class BatchJobs:
                 is_same = job.digest == mine.digest and job.refresh == mine.refresh
                 if job.id not in self._known and not wanted.isdisjoint(read_keys(path)):
                     raise _Overtaken
-                if is_same and (job.batch is None or not path.exists()):
+                if is_same and job.batch is not None and path.exists():
+                    return job, False
+                if is_same:
                     try:
                         claims.enter_context(self._claim(job))
                     except TimeoutError:
@@ -264,7 +266,7 @@ class BatchJobs:
         if job.batch is None:
             try:
                 with self._claim(job):
-                    if job.status == IN_DOUBT:
+                    if self._reread(job) and not job.is_open and job.status == IN_DOUBT:
                         found = way.service.find(lambda _, metadata: metadata.get(_OURS) == job.id)
                         if found is None:
                             self._step(job, "uploaded")
@@ -272,7 +274,13 @@ class BatchJobs:
                             self._note(job, found)
             except TimeoutError:
                 return True
-        return job.batch is not None
+        return job.is_open
+
+    def _reread(self, job: Job) -> bool:
+        """Take over what other kernels have written of a job; whether it is still there."""
+        now = next((known for known in self.file.read() if known.id == job.id), None)
+        vars(job).update({} if now is None else vars(now))
+        return now is not None
 
     def _look(self, job: Job, way: Way) -> bool:
         """Find out how far a batch has come; whether it has ended."""
@@ -296,11 +304,9 @@ class BatchJobs:
         """Record the answers of a batch that has ended; ``False`` where another kernel is at it, or they cannot be recorded."""
         try:
             with self._claim(job):
-                now = next((known for known in self.file.read() if known.id == job.id), None)
-                if now is None:
+                if not self._reread(job):
                     return False
-                if now.fetched:  # by another kernel, just now
-                    vars(job).update(vars(now))
+                if job.fetched:  # by another kernel, just now
                     return True
                 with _naming(job):
                     return self._record(job, way, outcomes)
