@@ -145,10 +145,10 @@ def test_an_unknown_price_is_asked_only_where_that_is_allowed(book, start, drift
     path = book([record("a?", "ok", model="nobody-knows")])
 
     refused = drift(path, "--budget", "9")
-    with pytest.warns(UserWarning, match="the price of nobody-knows is unknown"):
-        allowed = drift(path, "--budget", "9", "--allow-unpriced")
+    allowed = drift(path, "--budget", "9", "--allow-unpriced")
 
     assert (refused[0], allowed[0], server.n) == (2, 0, 1)
+    assert "    the price of nobody-knows is unknown: the budget does not count it\n" in allowed[1]
     assert "the price of nobody-knows is unknown there, so that no budget holds it" in refused[1]
 
 
@@ -222,6 +222,38 @@ def test_a_wrong_argument_is_refused(drift, arguments, capsys):
         main(["drift", *(["a.ipynb", *arguments] if arguments else [])])
 
 
+def test_images_embeddings_typed_answers_and_the_responses_api_are_asked_again(book, start, drift, tmp_path):
+    from PIL import Image
+    from responsesformat import answer, message, reasoning, whole
+
+    from tinyllm_magic import LLMCall
+    from tinyllm_magic.clients.sessions import session
+
+    thought = answer(whole(reasoning("First this."), message("Four.")))
+    server = start("blue", '{"n": 4}', {}, thought, *["green"] * 2, '{"n":4}', {}, thought)
+    tables = f"[models.lab]\nbase_url = {server.url}\nmodel = o3\napi = responses\n[models.eyes]\nbase_url = {server.url}\nmodel = gpt-4o\n"
+    folder = tmp_path / "book"
+    folder.mkdir()
+    for place in (folder, tmp_path / "place"):
+        (place / "config.ini").write_text(tables, "utf-8")
+        Image.new("RGB", (30, 20), "navy").save(place / "sea.png")
+    look = LLMCall.from_text("Which colour? {{ 'sea.png' | image }}", model="eyes", temperature=0)
+    typed = LLMCall.from_text("2 + 2?", model="eyes", temperature=0, schema="n int")
+    think = LLMCall.from_text("2 + 2?", model="lab")
+    look.call(), typed.call()
+    embedded = session.prepare_embedding(["tea", "milk"], "eyes").answer()
+    think.call()
+    records = [look.response.record, typed.response.record, embedded.record, think.response.record]
+
+    code, out, _ = drift(book(*[[r] for r in records]), "--allow-unpriced", "--budget", "1")
+
+    assert [r.request["kind"] for r in records] == ["chat", "chat", "embedding", "responses"]
+    assert (code, server.n) == (1, 9), out
+    assert "✗ changed  cell 1, gpt-4o: Which colour? [image]\n      another text, 2 times" in out
+    assert server.bodies[4] == server.bodies[0]
+    assert [line.split("  ")[0] for line in out.splitlines() if line[:1] in "✓✗–"][1:4] == ["✓ same"] * 3
+
+
 @pytest.mark.model
 def test_the_embedded_model_is_the_same_and_with_other_weights_it_has_changed(book, drift, weights_folder, monkeypatch):
     from tinyllm_magic import LLMCall, override
@@ -241,7 +273,7 @@ def test_the_embedded_model_is_the_same_and_with_other_weights_it_has_changed(bo
     other.parent.mkdir()
     middle = len(genuine) // 2
     other.write_bytes(genuine[:middle] + bytes(1 << 20) + genuine[middle + (1 << 20) :])
-    (path.parent / "config.ini").write_text(f"[models.other]\nprovider = local\npath = {other}\n", "utf-8")
+    (path.parent / "config.ini").write_text(f"[models.other]\nprovider = local\npath = other/{other.name}\n", "utf-8")
     changed = main(["drift", str(path)])
 
     assert (same[0], same[1].count("✓ same")) == (0, 2), same[1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..clients.plans import build_plan
@@ -52,6 +53,8 @@ class PlannedQuestion:
     why_not: str = ""
     likely: float = 0.0
     most: float = 0.0
+    unpriced: str = ""
+    """The model, where its price is unknown."""
 
 
 @dataclass
@@ -75,6 +78,12 @@ class DriftRun:
     def ask(self, progress: Progress) -> None:
         """Ask all that is planned; an error is the verdict of its question alone, and an interrupt ends the asking, not the telling."""
         began = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="the price of .* is unknown")  # the plan says so
+            found = self._ask_all(progress)
+        self.verdicts, self.seconds = correct_tests(found), time.monotonic() - began
+
+    def _ask_all(self, progress: Progress) -> list[DriftVerdict]:
         found: list[DriftVerdict] = []
         for number, planned in enumerate(self.planned, 1):
             progress(f"{self.notebook.path}: question {number} of {len(self.planned)}")
@@ -83,7 +92,7 @@ class DriftRun:
             except KeyboardInterrupt:
                 self.stopped = True
                 found.append(_give_up(planned.question, STOPPED))
-        self.verdicts, self.seconds = correct_tests(found), time.monotonic() - began
+        return found
 
 
 def plan_drift(path: Path, options: DriftOptions) -> DriftRun:
@@ -104,14 +113,15 @@ def plan_drift(path: Path, options: DriftOptions) -> DriftRun:
     session.budget.set_limit(options.budget)
     files = FilesBelow(path.absolute().parent)
     chosen = choose_questions(questions, options.sample, options.seed)
-    planned = [_plan(question, session, current, files, options) for question in chosen]
+    planned = [_plan(question, path, session, current, files, options) for question in chosen]
     return DriftRun(notebook, options, planned, len(questions), session)
 
 
-def _plan(question: Question, session: Session, current: Settings, files: FilesBelow, options: DriftOptions) -> PlannedQuestion:
+def _plan(question: Question, path: Path, session: Session, current: Settings, files: FilesBelow, options: DriftOptions) -> PlannedQuestion:
     try:
         request = restore_request(question.request, files)
         route = find_route(request, session, current)
+        route = _place_file(route, path.absolute().parent)
         refusal = _refuse(route)
         if refusal:
             return PlannedQuestion(question, why_not=refusal)
@@ -124,7 +134,14 @@ def _plan(question: Question, session: Session, current: Settings, files: FilesB
         return PlannedQuestion(
             question, why_not=f"the price of {route.model} is unknown there, so that no budget holds it (--allow-unpriced)"
         )
-    return PlannedQuestion(question, call, likely=(likely or 0.0) * question.draws, most=(most or 0.0) * question.draws)
+    unpriced = route.model if most is None else ""
+    return PlannedQuestion(question, call, "", (likely or 0.0) * question.draws, (most or 0.0) * question.draws, unpriced)
+
+
+def _place_file(route: Route, folder: Path) -> Route:
+    """The route with its model file named from the notebook's folder, where its kernel runs."""
+    path = route.endpoint.path
+    return route if path is None else replace(route, endpoint=replace(route.endpoint, path=str(folder / Path(path).expanduser())))
 
 
 def _refuse(route: Route) -> str:

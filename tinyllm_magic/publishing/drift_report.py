@@ -23,6 +23,9 @@ def describe_plan(run: DriftRun) -> Iterator[str]:
         f"{len(asked)} can be asked again, in {_count(calls, 'call')}"
     )
     yield f"    {_describe_cost(run)}"
+    unpriced = ", ".join(dict.fromkeys(p.unpriced for p in run.planned if p.unpriced))
+    if unpriced:
+        yield f"    the price of {unpriced} is unknown: the budget does not count it"
     yield from (f"    {problem}" for problem in run.notebook.problems)
 
 
