@@ -12,6 +12,7 @@ Nothing is answered before ``finish`` says so. Does not know the package under t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -29,6 +30,8 @@ CUT = "cut"
 """A fault: the connection ends before anything is done."""
 LOST = "lost"
 """A fault: all is done, but the connection ends before the answer."""
+SILENT = "silent"
+"""A fault: all is done, but no answer comes as long as the client waits."""
 
 
 class BatchServer(FakeServer):
@@ -134,7 +137,10 @@ class _BatchHandler(Handler):
             self._json(failure(Turn(status=fault), {}), fault)
             return
         status, body = (self._files if _FILES.match(path) else self._batches)(method, found, sent)
-        if fault == LOST:
+        if fault == SILENT:
+            with contextlib.suppress(OSError):
+                self._wait(60)
+        if fault in (LOST, SILENT):
             self._hang_up()
         elif isinstance(body, bytes):
             self._whole(Turn(content_type="application/octet-stream"), body, lambda: None)
@@ -143,7 +149,8 @@ class _BatchHandler(Handler):
 
     def _hang_up(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _json(self, body: Any, status: int = 200) -> None:
         self._whole(Turn(status=status), body, lambda: None)

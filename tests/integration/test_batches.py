@@ -1,11 +1,14 @@
 """Rows through a batch service over HTTP (`batch=True`): left once, fetched by whoever comes back, recorded as live ones are."""
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from batchserver import CUT, LOST, BatchServer
+from batchserver import CUT, LOST, SILENT, BatchServer
 from fakeserver import Turn
 
 from tinyllm_magic import LLMCall, Store, errors, map_rows, session
@@ -238,6 +241,28 @@ def test_a_kernel_that_is_lost_while_it_leaves_a_batch_asks_nothing_twice(servic
     assert len(service.asked) == 4
     assert service.count("POST /files") == 1
     assert [job.status for job in state()] == ["completed"]
+
+
+KERNEL = """
+from tinyllm_magic import LLMCall, map_rows
+map_rows(LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=10), [{"n": n} for n in range(4)], batch=True, progress=False)
+"""
+
+
+def test_a_kernel_that_is_killed_before_it_is_told_of_its_batch_asks_nothing_twice(service):
+    service.faults.append(("POST /batches", SILENT))
+    kernel = subprocess.Popen([sys.executable, "-c", KERNEL])
+    while not service.batches and kernel.poll() is None:
+        time.sleep(0.01)
+    kernel.kill()
+    kernel.wait()
+    assert state()[0].status == "submitting"
+
+    leave()
+    service.finish(say)
+
+    assert ask()["answer"] == ["Say 0", "Say 1", "Say 2", "Say 3"]
+    assert service.count("POST /files") == len(service.batches) == 1
 
 
 def test_rows_that_have_changed_since_a_kernel_was_lost_are_left_as_they_are_now(service, monkeypatch):
