@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -54,9 +55,9 @@ def _group(items: Sequence[_Item], name: Callable[[_Item], Hashable]) -> dict[Ha
 
 def _match_alike(before: Sequence[RecordedCell], after: Sequence[RecordedCell]) -> Iterator[tuple[RecordedCell, RecordedCell]]:
     """The most alike first, each cell once."""
-    scored = [
-        (count_common_words(old.source, new.source), o, n) for o, old in enumerate(before[:_MOST]) for n, new in enumerate(after[:_MOST])
-    ]
+    words, others = ([count_words(cell.source) for cell in cells[:_MOST]] for cells in (before, after))
+    pairs = itertools.product(enumerate(words), enumerate(others))
+    scored = [(measure_overlap(one, other), o, n) for (o, one), (n, other) in pairs]
     taken: tuple[set[int], set[int]] = set(), set()
     for likeness, o, n in sorted(scored, key=lambda s: (-s[0], abs(s[1] - s[2]), s[1], s[2])):
         if likeness < _ALIKE:
@@ -67,13 +68,17 @@ def _match_alike(before: Sequence[RecordedCell], after: Sequence[RecordedCell]) 
             yield before[o], after[n]
 
 
-def count_common_words(one: str, other: str) -> float:
+def count_words(text: str) -> Counter[str]:
+    """How often each word of a text comes up."""
+    return Counter(_WORDS.findall(text))
+
+
+def measure_overlap(words: Counter[str], others: Counter[str]) -> float:
     """The share of words that two texts have in common, in whatever order; 0 to 1.
 
-    >>> count_common_words("Write about the sea.", "Write about the moon.")
+    >>> measure_overlap(count_words("Write about the sea."), count_words("Write about the moon."))
     0.8
     """
-    words, others = Counter(_WORDS.findall(one)), Counter(_WORDS.findall(other))
     total = words.total() + others.total()
     return 2 * (words & others).total() / total if total else 1.0
 

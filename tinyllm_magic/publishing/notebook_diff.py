@@ -16,7 +16,7 @@ from ..recording.misses import leaves
 from ..redaction import excerpt
 from ..responses import Record, Usage
 from ..text_format import format_money
-from .cell_matching import count_common_words, match_cells
+from .cell_matching import count_words, match_cells, measure_overlap
 from .recorded_notebook import RecordedCell, RecordedNotebook
 
 _ALIKE = 0.5
@@ -174,6 +174,8 @@ def _compare_pairs(
     facts: Counter[tuple[str, str, str]] = Counter()
     prompts, answers = [], []
     for one, other in pairs:
+        if one.record is not None and one.record == other.record:
+            continue
         names = {**one.facts, **other.facts}
         facts.update((n, one.facts.get(n, ""), other.facts.get(n, "")) for n in names if one.facts.get(n) != other.facts.get(n))
         title = other.title if len(pairs) > 1 else ""
@@ -275,12 +277,12 @@ def _list_unshown(notebook: RecordedNotebook | None) -> dict[str, _Entry]:
 
 
 def _match_alike(gone: Sequence[_Entry], come: Sequence[_Entry]) -> Iterator[tuple[_Entry, _Entry]]:
-    rest = list(gone[:_MOST])
+    rest = [(count_words(old.asked), old) for old in gone[:_MOST]]
     for new in come[:_MOST]:
-        scored = [(count_common_words(old.asked, new.asked), -number) for number, old in enumerate(rest)]
-        likeness, number = max(scored, default=(0.0, 0))
+        words = count_words(new.asked)
+        likeness, number = max(((measure_overlap(known, words), -n) for n, (known, _) in enumerate(rest)), default=(0.0, 0))
         if likeness >= _ALIKE:
-            yield rest.pop(-number), new
+            yield rest.pop(-number)[1], new
 
 
 def _sum_up(before: RecordedNotebook | None, after: RecordedNotebook | None) -> Iterator[FactChange]:
