@@ -91,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_diff(commands)
     _add_cache(commands)
     _add_mark(commands)
+    _add_publish(commands)
     _add_textconv(commands)
     named = commands.add_parser("models", help="named models; fetch the embedded model's weights")
     named.add_argument("what", nargs="?", choices=("list", "fetch"), default="list")
@@ -201,6 +202,23 @@ def _add_textconv(commands: Any) -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.set_defaults(run=run_textconv)
+
+
+def _add_publish(commands: Any) -> None:
+    parser = commands.add_parser(
+        "publish",
+        help="write a static site in which a reader re-runs notebooks in the browser, from their stores",
+        description="Writes a site that any web server or GitHub Pages shows: each notebook as it was saved, and beside it the notebook "
+        "in JupyterLite, where Python runs inside the reader's page and every prompt is answered from the notebook's store. "
+        "What a notebook needs that a browser cannot have is said before anything is written.",
+    )
+    parser.add_argument("places", nargs="+", type=Path, metavar="NOTEBOOK_OR_FOLDER")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where the site goes; a site there is replaced")
+    parser.add_argument("--title", default="Notebooks", help="of the first page (default: %(default)s)")
+    pyodide_help = "a folder with Pyodide's own distribution, which has what is not on PyPI for the browser (numpy, pandas …)"
+    parser.add_argument("--pyodide", type=Path, metavar="FOLDER", help=pyodide_help)
+    parser.add_argument("--renew", action="store_true", help="look for packages anew, where they were found before")
+    parser.set_defaults(run=run_publish)
 
 
 def _positive(text: str) -> int:
@@ -352,6 +370,20 @@ def run_mark(chosen: argparse.Namespace) -> int:
         changed = mark_notebook(path, remove=chosen.remove)
         told = f"{changed} cell{'s' * (changed != 1)} changed" if changed else "nothing to change"
         _print_lines([f"{path}: {told}"])
+    return 0
+
+
+def run_publish(chosen: argparse.Namespace) -> int:
+    """Write a site; what its notebooks cannot have in a browser is said first."""
+    from .static_site.build import PublishOptions, plan_site, write_site
+    from .verify.runner import find
+
+    progress = _ProgressLine(sys.stderr)
+    options = PublishOptions(title=chosen.title, distribution=chosen.pyodide, renew=chosen.renew)
+    plan = plan_site(find(chosen.places), options, progress.show)
+    progress.clear()
+    _print_lines(plan.warnings())
+    _print_lines(write_site(plan, chosen.output))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Renews the pictures of the README from the real thing: `python tests/browser/pictures.py FOLDER`.
 
-JupyterLab in light and dark, with cells answered by the embedded model. With `--all` also what is
+JupyterLab in light and dark, with cells answered by the embedded model, and a published site. With `--all` also what is
 looked at by eye before a release: Notebook 7, the page of nbconvert, a narrow window, a notebook
 reopened without a kernel.
 """
@@ -38,6 +38,7 @@ WAYS = {
     "narrow-dark": ("lab", "JupyterLab Dark", 500, 2400),
 }
 README = ("lab-light", "lab-dark")
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 _TOP = """() => {
@@ -85,6 +86,34 @@ def _move_sliders(book) -> None:
     panel.get_by_text(re.compile(r"^\d+ of 2,048 tokens")).wait_for()  # counted exactly, no estimate
 
 
+def published(running, folder: Path, place: Path) -> None:
+    """A notebook that runs in its reader's page: the panel, moved over what is recorded."""
+    from staticserver import StaticServer
+
+    from tinyllm_magic.static_site.build import PublishOptions, plan_site, write_site
+
+    name = "05_tokens_cost_and_panels"
+    write_site(plan_site([NOTEBOOKS / f"{name}.ipynb"], PublishOptions(), print), place / "site")
+    server = StaticServer(place / "site")
+    context = driver.new_context(running, height=980)
+    page = context.new_page()
+    page.goto(f"{server.address}run/notebooks/index.html?path={name}/{name}.ipynb")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+    for item in ("Run", "Run All Cells"):
+        page.get_by_role("menuitem", name=item, exact=True).click()
+    panel = page.locator(".tlm-panel")
+    choice = panel.get_by_role("combobox", name="recorded", exact=True)
+    choice.locator("option").nth(4).wait_for(state="attached", timeout=300_000)
+    page.get_by_text("budget $0.5000").wait_for(timeout=300_000)
+    choice.select_option("temperature 0.6 · seed 2")
+    page.evaluate("document.activeElement?.blur()")
+    panel.evaluate("panel => panel.closest('.jp-Cell').previousElementSibling.scrollIntoView()")
+    panel.get_by_role("region", name="Recorded answer").get_by_text("Saturn").first.wait_for()
+    page.screenshot(path=str(folder / "published.png"))
+    context.close()
+    server.close()
+
+
 def _weights() -> dict[str, str]:
     from tinyllm_magic.settings.paths import cache_folder
 
@@ -128,12 +157,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--all", action="store_true", help="also those that are looked at by eye only")
+    parser.add_argument("--published", action="store_true", help="only that of a published site")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, driver.browser() as running:
         place, saved = Path(temporary), None
+        if chosen.published:
+            published(running, chosen.folder, place)
+            return
         for name in WAYS if chosen.all else README:
             saved = take(running, chosen.folder, name, place)
+        published(running, chosen.folder, place)
         if chosen.all:
             reopened(running, chosen.folder, saved, place)
             exported(running, chosen.folder, saved, "light")

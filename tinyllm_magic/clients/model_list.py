@@ -12,6 +12,7 @@ from ..models.endpoints import Endpoint, key_state
 from ..models.routing import Route
 from ..models.vendors import Vendor, vendors
 from ..settings.layers import Settings
+from ..web_page import ANSWERS_RECORDED, runs_in_page
 from .sessions import Session
 
 
@@ -85,6 +86,8 @@ def _offer_model(name: str, route: Route | None, environ: Mapping[str, str], fai
         return Offer(name, None, "not available with these settings", ready=False)
     if error := failed.get(route.spelling):
         return Offer(name, route, f"failed at its last call ({error})", ready=False)
+    if runs_in_page() and route.endpoint.api_type != "echo":
+        return Offer(name, route, ANSWERS_RECORDED, ready=False)
     if route.endpoint.api_type == "local" and importlib.util.find_spec("xllamacpp") is None:
         return Offer(name, route, 'wants its engine: pip install "tinyllm-magic[local]"', ready=False)
     state = key_state(route.endpoint, environ)

@@ -27,6 +27,7 @@ from ..responses import CUT_REASONS, Chunk, ChunkAccumulator, Provider, Response
 from ..schemas.schema import describe_faults, follow_up
 from ..tools.runner import ToolRunner
 from ..tools.runner import follow_up as follow_up_with_results
+from ..web_page import ANSWERS_RECORDED, runs_in_page
 from . import token_counts
 from .budget import Budget, Reservation
 from .environment import shell, version
@@ -318,6 +319,8 @@ class PreparedCall:
         if self.replays:
             return ""
         if self.decision is Decision.MISS:
+            if runs_in_page():
+                return f"not recorded: {ANSWERS_RECORDED}"
             return "not recorded, and the mode replay asks nobody: the call would fail"
         key = key_state(self.plan.route.endpoint, os.environ)
         return f"{key}: the call would fail" if key.endswith("is missing") else ""

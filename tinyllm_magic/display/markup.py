@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..web_page import THREAD_CLOCK
 from . import formulas
 from .deadline import Clock, Deadline, TookTooLong
 from .dollar_math import find_dollar_formula
@@ -41,7 +41,7 @@ _LONGEST = 300_000  # characters; between two looks at the clock, work grows wit
 _DEADLINE = "deadline"  # its key in the parser's environment
 
 
-def render(text: str, form: str = "markdown", clock: Clock = time.thread_time) -> str:
+def render(text: str, form: str = "markdown", clock: Clock = THREAD_CLOCK) -> str:
     """A finished text as HTML in one of ``formats.FORMATS``, highlighted; unknown formats are shown as text.
 
     So is what cannot be drawn within half a second of ``clock``, and Markdown of more than 300,000 characters.
@@ -128,7 +128,7 @@ class IncrementalRenderer:
     ``drawn`` counts the characters drawn so far.
     """
 
-    def __init__(self, form: str = "markdown", clock: Clock = time.thread_time) -> None:
+    def __init__(self, form: str = "markdown", clock: Clock = THREAD_CLOCK) -> None:
         self._blocks = form == "markdown"
         self._clock = clock
         self.drawn = 0

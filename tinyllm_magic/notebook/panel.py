@@ -23,6 +23,7 @@ from ..settings import layers
 from ..settings.definitions import BY_NAME, SAMPLING
 from ..settings.layers import Settings
 from ..settings.origins import Origin
+from ..web_page import ANSWERS_RECORDED, runs_in_page
 from . import panel_answers
 from .state import state
 from .token_meter import TokenMeter
@@ -190,7 +191,7 @@ def origins(route: Route, current: Settings) -> dict[str, str]:
     if not current.source("mode").is_explicit:
         found["mode"] = f"{session.mode(current)}, from {found['mode']}" if current.mode else f"{session.mode(current)}"
     if current.replay_forced:
-        found["mode"] = "fixed from outside: TINYLLM_MODE=replay"
+        found["mode"] = f"fixed: {ANSWERS_RECORDED}" if runs_in_page() else "fixed from outside: TINYLLM_MODE=replay"
     return found
 
 

@@ -23,14 +23,16 @@ from ..settings import definitions
 from ..settings.definitions import SAMPLING
 from ..settings.layers import Settings
 from ..settings.origins import Origin
+from ..web_page import ANSWERS_RECORDED, runs_in_page
 from .state import Question, state
 
 _MOVABLE = ("model", *SAMPLING)
 _MOST_CHOICES = 200
 _LONGEST_TEXT = 4000  # characters; the cell itself shows the rest
+_WHY_NOT = ANSWERS_RECORDED if runs_in_page() else "the next run in mode replay finds no answer"
 _ABSENT = {
     Mode.OFF: "mode off: recorded answers are not looked at",
-    Mode.REPLAY: "not recorded with these values: the next run in mode replay finds no answer",
+    Mode.REPLAY: f"not recorded with these values: {_WHY_NOT}",
 }
 
 

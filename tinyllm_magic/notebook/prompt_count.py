@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from ..prompts.template import Template
 from ..recording.modes import Decision
 from ..schemas.text import read_text
 from ..text_format import format_money, shorten_line
+from ..web_page import ANSWERS_RECORDED, THREAD_CLOCK, runs_in_page
 from . import inspection, option_values, options
 from .cell_calls import make_call
 from .options import Options
@@ -183,7 +183,7 @@ def _describe_decision(prepared: PreparedCall, environ: Mapping[str, str]) -> li
     if prepared.replays:
         return [_part("recorded", "recorded")]
     if prepared.decision is Decision.MISS:
-        return [_part("not recorded, and replay asks nobody", "error")]
+        return [_part(f"not recorded{f': {ANSWERS_RECORDED}' if runs_in_page() else ', and replay asks nobody'}", "error")]
     key = key_state(prepared.plan.route.endpoint, environ)
     asks = _part(f"asks {prepared.request.model}", "asks")
     return [asks, _part(key, "warning")] if key.endswith("is missing") else [asks]
@@ -200,8 +200,8 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
     def look_at_clock(_frame: Any, _event: str, _argument: Any) -> Any:
         if not ends:
-            ends.append(time.thread_time() + seconds)
-        if time.thread_time() > ends[0]:
+            ends.append(THREAD_CLOCK() + seconds)
+        if THREAD_CLOCK() > ends[0]:
             raise _TookTooLong
         return look_at_clock
 

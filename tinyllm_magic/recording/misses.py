@@ -15,6 +15,7 @@ from ..redaction import excerpt, mask
 from ..responses import Record
 from ..text_format import shorten_middle
 from ..unstable_text import MEMORY_ADDRESS, TEMPORARY_PATH, UUID
+from ..web_page import ANSWERS_RECORDED
 from .file_diff import explain_file_changes
 from .schema_diff import explain_schema_change
 
@@ -181,7 +182,7 @@ def _describe_page(stores: Iterable[Searchable]) -> str:
     """What a published page says, whose reader knows of no store."""
     count = sum(len(store) for store in stores)
     answers = "1 answer is" if count == 1 else f"{count} answers are"
-    return f"this page answers only what was recorded, and this was not ({answers} recorded)"
+    return f"{ANSWERS_RECORDED}, and this was not ({answers} recorded)"
 
 
 def _find_nearest(request: Request, stores: Iterable[Searchable]) -> tuple[Record, Searchable] | None:
