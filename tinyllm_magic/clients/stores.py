@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import StoreError
 from ..models import endpoints
+from ..recording import saved_index
 from ..recording.copies import copy_of
 from ..recording.lookup import Lookup, Siblings
 from ..recording.modes import Mode
@@ -19,8 +20,11 @@ from ..recording.names import SUFFIX, place_store, store_beside
 from ..recording.renames import follow_rename
 from ..recording.store import Store, Tidied
 from ..settings.layers import Settings
+from ..settings.paths import cache_folder
 from .environment import notebook_path, rename_notebook
 from .plans import Plan
+
+saved_index.find_folder = cache_folder
 
 
 def default_store_path() -> Path:

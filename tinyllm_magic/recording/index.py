@@ -7,14 +7,16 @@ import io
 import itertools
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
+from . import saved_index
 from .codec import FORMAT, HEADER_START, LONGEST_LINE, MARKER, RECORD_START, VERSION, Damaged, decode, find_objects, parse
+from .saved_index import Place, SavedIndex, SavedPlaces
 
-Place = tuple[int, int]  # offset and length in bytes
 _TOO_MANY = 1000  # lines that are neither header nor record, before a file counts as something else
 _ENDING = 64
 _PROBES = 30  # keys that are looked at to tell growth from another file
@@ -24,11 +26,20 @@ class Index:
     """Where the lines of each key stand in one version of a file; no record is kept in memory.
 
     ``places`` has the latest line of each key, ``older`` the lines before it. ``problems`` maps the
-    offset of a line to what is wrong with it; a record is only judged when it is read.
+    offset of a line to what is wrong with it; a record is only judged when it is read. The index of a large store at
+    ``path`` is saved, and stays there but for the latest lines, unless something is odd about the file.
     """
 
-    def __init__(self) -> None:
-        self.places: dict[str, Place] = {}
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._version: tuple[int, ...] = ()
+        self.is_wrong = False
+        """Whether a place that was saved holds another line than it should."""
+        self._begin()
+
+    def _begin(self) -> None:
+        self._new: dict[str, Place] = {}  # places of the lines that stand in memory
+        self.places: Mapping[str, Place] = self._new
         self.older: dict[str, list[Place]] = {}
         self.header: dict[str, Any] = {}
         self.problems: dict[int, str] = {}
@@ -38,7 +49,6 @@ class Index:
         self.torn = False  # something stands behind it …
         self.tail_is_whole = False  # … that has lost nothing but its line feed
         self._is_store = False
-        self._version: tuple[int, ...] = ()
         self._ending = b""
 
     def refresh(self, file: io.FileIO, name: str) -> Index:
@@ -47,7 +57,7 @@ class Index:
         if now == self._version:
             return self
         grown = self._version[:2] == now[:2] and self._version[2] < now[2] and self._ends_as_before(file)
-        index = self if grown else Index()
+        index = self if grown else Index(self._path)
         index._update(file, name, now)  # noqa: SLF001  # another Index
         return index
 
@@ -59,6 +69,34 @@ class Index:
             self.end += len(line)
             self._ending = (self._ending + line)[-_ENDING:]
         self._version = _version(os.fstat(file.fileno()))
+        if isinstance(self.places, SavedPlaces) and len(self._new) >= saved_index.MOST:
+            self._extend(self.places)
+
+    def find_lines(self, key: str) -> Iterator[Place]:
+        """Where the lines of a key stand, the latest first."""
+        met: set[int] = set()
+        saved = self.places.saved.find(key) if isinstance(self.places, SavedPlaces) else ()
+        for place in (*filter(None, (self._new.get(key),)), *reversed(self.older.get(key, ())), *saved):
+            if place[0] not in met:
+                met.add(place[0])
+                yield place
+
+    def list_last(self, count: int) -> list[tuple[str, Place]]:
+        """The last keys in the order of the file, with their places."""
+        keys = list(self.places)[-count:]
+        return [(key, self.places[key]) for key in keys]
+
+    def suspects(self, line: bytes, key: str) -> bool:
+        """Whether a line that was found for a key is another one, by the fault of an index that was saved: it is wrong then."""
+        wrong = isinstance(self.places, SavedPlaces) and not line.startswith(RECORD_START + key.encode() + b'"')
+        self.is_wrong = self.is_wrong or wrong
+        return wrong
+
+    def distrust(self) -> Index:
+        """An index of the same file that is read anew, where what was saved is no use."""
+        if isinstance(self.places, SavedPlaces):
+            self.places.saved.discard()
+        return Index(self._path)
 
     def is_current(self, path: Path) -> bool:
         """Whether this index is that of the file as it is now."""
@@ -90,17 +128,95 @@ class Index:
             yield file.read()
 
     def _update(self, file: io.FileIO, name: str, now: tuple[int, ...]) -> None:
-        self._read_on(file)
         self._version = now
+        if self.end == 0 and self._path is not None and now[2] >= saved_index.LARGE and self._read_saved(file, self._path):
+            return
+        self._read_on(file)
         self._require_store(file, name)
+        if isinstance(self.places, SavedPlaces) and len(self._new) >= saved_index.MOST:
+            self._extend(self.places)
+
+    def _read_saved(self, file: io.FileIO, path: Path) -> bool:
+        """Go on from what was saved of a large file, or read and save all of it; ``False`` where that cannot be, or something is odd."""
+        place = saved_index.file_of(path)
+        if place is None:
+            return False
+        for read in (self._take_up, self._build):
+            self._begin()
+            with contextlib.suppress(Exception):  # sqlite3's own, which is not imported here; a full disk
+                if read(file, place):
+                    return True
+        self._begin()
+        return False
+
+    def _take_up(self, file: io.FileIO, place: Path) -> bool:
+        """Use what was saved, where it is of this file, which may have grown since; then read what was appended."""
+        found = SavedIndex.open(place)
+        if found is None:
+            return False
+        facts, now = found.facts, self._version
+        before = tuple(facts["version"])
+        self.end, self._ending = facts["end"], bytes.fromhex(facts["ending"])
+        self.places = places = SavedPlaces(found)
+        grown = before[:2] == now[:2] and before[2] < now[2]
+        if not ((before == now or grown) and self._ends_as_before(file)):
+            found.close()
+            return False
+        self._new, self.header, self._is_store = places.new, facts["header"], True
+        self._read_on(file)
+        if len(self._new) >= saved_index.MOST:
+            self._extend(places)
+        return True
+
+    def _build(self, file: io.FileIO, place: Path) -> bool:
+        """Read all of the file, a part at a time, into an index that is saved; ``False`` where something about it is odd."""
+        building = SavedIndex.begin(place)
+        try:
+            is_more = True
+            while is_more:
+                is_more = self._read_on(file, saved_index.MOST)
+                building.add(self._list_new())
+                self._new.clear()
+                self.older.clear()
+            if self._is_odd or not self._is_store:
+                return False
+            places = SavedPlaces(building.finish(place, self._facts(0)))
+        finally:
+            building.discard()
+        self.places, self._new = places, places.new
+        return True
+
+    @property
+    def _is_odd(self) -> bool:
+        """Whether there is more to say of the file than where its lines stand."""
+        return bool(self.problems or self.conflict or self.newer or self.torn)
+
+    def _extend(self, places: SavedPlaces) -> None:
+        """Save the latest lines too; where that fails they stay in memory."""
+        if self._is_odd:
+            return
+        with contextlib.suppress(Exception):  # a full disk, a file that somebody has taken away
+            if places.saved.extend(self._list_new(), self._facts(places.saved.facts["end"])):
+                self._new.clear()
+                self.older.clear()
+
+    def _list_new(self) -> list[tuple[str, Place]]:
+        return [*self._new.items(), *((key, place) for key, others in self.older.items() for place in others)]
+
+    def _facts(self, begin: int) -> dict[str, Any]:
+        """What must be the same for a saved index to hold."""
+        return {"version": self._version, "begin": begin, "end": self.end, "ending": self._ending.hex(), "header": self.header}
 
     def _ends_as_before(self, file: io.FileIO) -> bool:
         """Whether the file has only grown: a new file may have the number of the old one, and lines of the same length."""
         file.seek(self.end - len(self._ending))
         if file.read(len(self._ending)) != self._ending:
             return False
-        step = max(1, len(self.places) // _PROBES)
-        probes = [*itertools.islice(self.places.items(), 0, None, step), *itertools.islice(reversed(self.places.items()), 1)]
+        if isinstance(self.places, SavedPlaces):
+            probes = [*self.places.saved.probe(_PROBES), *itertools.islice(reversed(self._new.items()), 1)]
+        else:
+            step = max(1, len(self._new) // _PROBES)
+            probes = [*itertools.islice(self._new.items(), 0, None, step), *itertools.islice(reversed(self._new.items()), 1)]
         return all(self._still_at(file, offset, key) for key, (offset, _) in probes)
 
     @staticmethod
@@ -110,20 +226,23 @@ class Index:
         start = file.read(len(RECORD_START) + len(key.encode()) + _ENDING)
         return not start.startswith(RECORD_START) or start.startswith(RECORD_START + key.encode())
 
-    def _read_on(self, file: io.FileIO) -> None:
+    def _read_on(self, file: io.FileIO, most: int | None = None) -> bool:
+        """Read what stands behind the lines that are known; whether there is more, where ``most`` new keys were met."""
         file.seek(self.end)
         reader = io.BufferedReader(file, 1 << 18)
         try:
-            self._scan(reader)
+            is_full = self._scan(reader, most)
         finally:
             reader.detach()
         start = max(0, self.end - _ENDING)
         file.seek(start)
         self._ending = file.read(self.end - start)
+        return is_full
 
-    def _scan(self, reader: io.BufferedReader[io.FileIO]) -> None:
+    def _scan(self, reader: io.BufferedReader[io.FileIO], most: int | None) -> bool:
         """Cut the keys out of the bytes: a scan must be fast, so that a line is parsed only when it looks odd."""
-        offset, places, readline = self.end, self.places, reader.readline
+        offset, places, readline = self.end, self._new, reader.readline
+        limit = sys.maxsize if most is None else most
         self.torn = self.tail_is_whole = False
         while line := readline(LONGEST_LINE + 1):
             size = len(line)
@@ -147,13 +266,16 @@ class Index:
                 else:
                     places[name] = (offset, size)
             offset += size
+            if len(places) >= limit:
+                break
         self.end = offset
+        return len(places) >= limit
 
     def _add(self, key: str, place: Place) -> None:
-        before = self.places.get(key)
+        before = self._new.get(key)
         if before is not None and before[0] != place[0]:
             self.older.setdefault(key, []).append(before)
-        self.places[key] = place
+        self._new[key] = place
 
     def _take_odd(self, offset: int, line: bytes) -> None:
         """A line that is a header, a marker, blank, damaged, or a record that another program has written."""

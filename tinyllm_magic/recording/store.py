@@ -25,9 +25,10 @@ from ..redaction import leak
 from ..responses import Record
 from ..user_warnings import warn
 from .codec import Damaged, decode, encode, header_line, is_genuine, mask_secrets, normalize
-from .index import Index, Place, read_at, read_requests
+from .index import Index, read_at, read_requests
 from .lock import StoreLock
 from .misses import NEAREST_OF, nearest
+from .saved_index import Place
 from .stats import Stats, summarize
 from .write_buffer import WriteBuffer
 
@@ -76,7 +77,7 @@ class Store:
         self._target = Path(os.path.realpath(self.path))
         self._guard = threading.RLock()
         self._lock = StoreLock(self._target, lock_timeout)
-        self._index = Index()
+        self._index = Index(self._target)
         self._buffer = WriteBuffer(self._write)
         self._facts: dict[str, Any] = {}
         self._warned: set[str] = set()
@@ -93,6 +94,7 @@ class Store:
         self._buffer = WriteBuffer(self._write)
         self._lock = self._lock.fresh()
         self._glance = None  # its place in the file is shared with the parent
+        self._index = Index(self._target)  # and so may be a database
 
     @property
     def is_changed(self) -> bool:
@@ -121,13 +123,21 @@ class Store:
             line = self._buffer.waiting.get(key)
             if line is not None:
                 return decode(line)
-            shared = self._share_file(key)
-            if shared is not None:
-                return self._find(shared, key, request)
-            if self._known(key) is False:
-                return None
-            with self._reading() as file:
-                return None if file is None or key not in self._index.places else self._find(file, key, request)
+            found = self._look_up(key, request)
+            if self._index.is_wrong:  # what was saved of it was no use
+                self._look_away()
+                self._index = self._index.distrust()
+                found = self._look_up(key, request)
+            return found
+
+    def _look_up(self, key: str, request: Mapping[str, Any] | None) -> Record | None:
+        shared = self._share_file(key)
+        if shared is not None:
+            return self._find(shared, key, request)
+        if self._known(key) is False:
+            return None
+        with self._reading() as file:
+            return None if file is None or key not in self._index.places else self._find(file, key, request)
 
     def _find(self, file: io.FileIO, key: str, request: Mapping[str, Any] | None) -> Record | None:
         for place, record in self._ranked(file, self._index, key, request):
@@ -284,7 +294,7 @@ class Store:
             self._reject(self._index.damaged_lines(file))
             kept = [normalize(read_at(file, places[key])) for key in places.keys() - set(gone)]
             replace_whole(self._target, [self._header(), *sorted(kept)], file)
-            self._index = Index()
+            self._index = Index(self._target)
         return len(gone)
 
     @property
@@ -328,7 +338,7 @@ class Store:
         with self._reading() as file:
             if file is None:
                 return None
-            known = list(self._index.places.items())[-among:]
+            known = self._index.list_last(among)
             best = nearest(request, read_requests(file, known))
             return next((record for key in best for _, record in self._ranked(file, self._index, key)), None)
 
@@ -366,7 +376,7 @@ class Store:
         try:
             return open_regular(self._target)
         except FileNotFoundError:
-            self._index = Index()
+            self._index = Index(self._target)
             return None
         except OSError as error:
             raise StoreError(f"{self.path.name} cannot be read as a store: {error.strerror}", path=str(self.path)) from error
@@ -374,7 +384,7 @@ class Store:
     def _refresh(self, file: io.FileIO) -> Index:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise StoreError(f"{self.path.name} is not a file", path=str(self.path))
-        index, self._index = self._index, Index()  # an interrupt in the middle leaves an empty index, never half of one
+        index, self._index = self._index, Index(self._target)  # an interrupt in the middle leaves an empty index, never half of one
         self._index = index.refresh(file, self.path.name)
         return self._index
 
@@ -408,14 +418,18 @@ class Store:
 
     @staticmethod
     def _loaded(file: io.FileIO, index: Index, key: str, request: Mapping[str, Any] | None) -> Iterator[tuple[Place, Record]]:
-        for place in (index.places[key], *reversed(index.older.get(key, ()))):
+        for place in index.find_lines(key):
+            line = read_at(file, place)
             try:
-                record = decode(read_at(file, place), request)
+                record = decode(line, request)
             except Damaged as error:
-                index.problems.setdefault(place[0], str(error))
+                if not index.suspects(line, key):
+                    index.problems.setdefault(place[0], str(error))
                 continue
             if record.key == key:
                 yield place, record
+            else:
+                index.suspects(line, key)
 
     def _write(self, lines: Mapping[str, bytes]) -> None:
         """Put lines at the end, in one call."""
@@ -482,7 +496,7 @@ class Store:
             rejected = self._reject(index.damaged_lines(file)) if file else 0
             lines = (new[k] if k in new or file is None else normalize(read_at(file, places[k])) for k in kept)
             replace_whole(self._target, itertools.chain([self._header()], lines), file)
-            self._index = Index()
+            self._index = Index(self._target)
         return Tidied(kept=len(kept), dropped=doubles, rejected=rejected, added=len(new))
 
     def _chosen(self, file: io.FileIO, others: Mapping[str, Record]) -> dict[str, Place]:
