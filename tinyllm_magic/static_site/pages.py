@@ -100,6 +100,7 @@ def draw_saved_page(notebook: Any, entry: Entry, title: str, folder: Path) -> st
 def _without_widgets(notebook: Any) -> Any:
     """The notebook with what each widget shows where there is no kernel, in place of the widget."""
     shown = copy.deepcopy(notebook)
+    shown.metadata.pop("widgets", None)
     for cell in shown.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
