@@ -37,7 +37,7 @@ def answer_by_question(answers):
 
 def test_what_is_the_same_and_what_changed_is_told_with_evidence_and_the_exit_code_is_one(book, start, drift, tmp_path):
     path = book([record("same?", "yes", temperature=0)], [record("changed?", "red", temperature=0), record("free?", "once")])
-    server = start(*[answer_by_question({"same?": "yes", "changed?": "blue", "free?": "twice"})] * 4, far=True)
+    server = start(*[answer_by_question({"same?": "yes", "changed?": "blue", "free?": "twice"})] * 5, far=True)
 
     code, out, _ = drift(path, "--budget", "1", "--junit", tmp_path / "out" / "junit.xml")
 
@@ -46,7 +46,7 @@ def test_what_is_the_same_and_what_changed_is_told_with_evidence_and_the_exit_co
         "✓ same  cell 1, gpt-4o-mini: same?",
         "      the same text",
         "✗ changed  cell 2, gpt-4o-mini: changed?",
-        "      another text, 2 times",
+        "      another text, 3 times",
         "      recorded  red",
         "      now       blue",
         "– could not tell  cell 2, gpt-4o-mini: free?",
@@ -55,11 +55,11 @@ def test_what_is_the_same_and_what_changed_is_told_with_evidence_and_the_exit_co
         "      now       twice",
         out.splitlines()[-1],
     ]
-    assert out.splitlines()[-1].startswith("✗ analysis.ipynb  1 changed, 1 the same, 1 could not be told; 4 calls, $0.00")
-    assert [r["messages"][-1]["content"] for r in server.bodies] == ["same?", "changed?", "changed?", "free?"]
+    assert out.splitlines()[-1].startswith("✗ analysis.ipynb  1 changed, 1 the same, 1 could not be told; 5 calls, $0.00")
+    assert [r["messages"][-1]["content"] for r in server.bodies] == ["same?", "changed?", "changed?", "changed?", "free?"]
     suite = ET.parse(tmp_path / "out" / "junit.xml").getroot()
     assert [suite.get(n) for n in ("tests", "failures", "errors", "skipped")] == ["3", "1", "0", "1"]
-    assert [f.get("message") for f in suite.iter("failure")] == ["another text, 2 times"]
+    assert [f.get("message") for f in suite.iter("failure")] == ["another text, 3 times"]
 
 
 def test_the_plan_says_before_what_is_asked_and_what_it_may_cost(book, start, drift):
@@ -69,7 +69,7 @@ def test_the_plan_says_before_what_is_asked_and_what_it_may_cost(book, start, dr
     code, out, _ = drift(book(questions), "--sample", "3", "--budget", "0.5", "--seed", "4")
 
     assert code == 0
-    assert out.splitlines()[0] == "analysis.ipynb: 3 of 5 recorded questions, seed 4; 3 can be asked again, in 3 calls"
+    assert out.splitlines()[0] == "analysis.ipynb: 3 of 5 recorded questions, seed 4; 3 can be asked again, in 3 to 9 calls"
     assert out.splitlines()[1].startswith("    likely ≈ $0.00")
     assert " of the budget of $0.5000; a text that differs" in out.splitlines()[1]
 
@@ -230,7 +230,7 @@ def test_images_embeddings_typed_answers_and_the_responses_api_are_asked_again(b
     from tinyllm_magic.clients.sessions import session
 
     thought = answer(whole(reasoning("First this."), message("Four.")))
-    server = start("blue", '{"n": 4}', {}, thought, *["green"] * 2, '{"n":4}', {}, thought)
+    server = start("blue", '{"n": 4}', {}, thought, *["green"] * 3, '{"n":4}', {}, thought)
     tables = f"[models.lab]\nbase_url = {server.url}\nmodel = o3\napi = responses\n[models.eyes]\nbase_url = {server.url}\nmodel = gpt-4o\n"
     folder = tmp_path / "book"
     folder.mkdir()
@@ -248,8 +248,8 @@ def test_images_embeddings_typed_answers_and_the_responses_api_are_asked_again(b
     code, out, _ = drift(book(*[[r] for r in records]), "--allow-unpriced", "--budget", "1")
 
     assert [r.request["kind"] for r in records] == ["chat", "chat", "embedding", "responses"]
-    assert (code, server.n) == (1, 9), out
-    assert "✗ changed  cell 1, gpt-4o: Which colour? [image]\n      another text, 2 times" in out
+    assert (code, server.n) == (1, 10), out
+    assert "✗ changed  cell 1, gpt-4o: Which colour? [image]\n      another text, 3 times" in out
     assert server.bodies[4] == server.bodies[0]
     assert [line.split("  ")[0] for line in out.splitlines() if line[:1] in "✓✗–"][1:4] == ["✓ same"] * 3
 

@@ -59,3 +59,4 @@ def test_several_samples_are_asked_for_so_often_that_a_test_could_show_a_differe
 def test_a_question_is_held_still_at_temperature_zero_or_by_a_seed(book, params, still):
     (question,) = read(book([record("Why?", **params)]))
     assert question.is_held_still is still
+    assert (question.draws, question.most_draws) == (1, 3 if still else 1)

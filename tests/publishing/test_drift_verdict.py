@@ -4,7 +4,7 @@ import pytest
 from recordedbook import record
 
 from tinyllm_magic.publishing.drift_sample import Question
-from tinyllm_magic.publishing.drift_verdict import CHANGED, SAME, UNKNOWN, correct_tests, judge, needs_second
+from tinyllm_magic.publishing.drift_verdict import CHANGED, SAME, UNKNOWN, correct_tests, judge, needs_more
 from tinyllm_magic.responses import Answer, ToolCall
 
 ONE = "one recorded answer at {} cannot tell: `-n 5` records more"
@@ -30,9 +30,11 @@ def question(*texts, params=STILL, answers=(), **more):
         (question("tea"), [said("tea", model="m-2")], CHANGED, "another model answered: m-1 → m-2"),
         (question("tea"), [said("tea", model=None)], SAME, "the same text"),
         (question("tea"), [said("tea", fingerprint="fp_2")], SAME, "the same text, though the fingerprint is another: fp_1 → fp_2"),
-        (question("tea"), [said("rum"), said("rum")], CHANGED, "another text, 2 times"),
+        (question("tea"), [said("rum")] * 3, CHANGED, "another text, 3 times"),
         (question("tea"), [said("rum"), said("gin")], UNKNOWN, RESTLESS),
-        (question("tea"), [said("rum")], UNKNOWN, "another text, but only one: it may be chance"),
+        (question("tea"), [said("rum")], UNKNOWN, "another text, but not 3 times: it may be chance"),
+        (question("tea"), [said("rum"), said("rum")], UNKNOWN, "another text, but not 3 times: it may be chance"),
+        (question("tea"), [said("rum"), said("tea")], UNKNOWN, RESTLESS),
         (question("tea"), [said("rum", fingerprint="fp_2")], CHANGED, "another fingerprint: fp_1 → fp_2"),
         (question("tea", params=FREE), [said("rum")], UNKNOWN, COOL),
         (question("tea", params={}), [said("rum")], UNKNOWN, OWN),
@@ -48,14 +50,14 @@ def test_the_model_the_text_and_then_the_fingerprint_decide(asked, now, verdict,
 
 
 def test_what_changed_is_shown_as_recorded_and_now():
-    assert judge(question("tea"), [said("rum"), said("rum")]).lines == ("recorded  tea", "now       rum")
+    assert judge(question("tea"), [said("rum")] * 3).lines == ("recorded  tea", "now       rum")
 
 
 def test_a_typed_answer_counts_by_its_value_and_free_text_by_its_letters():
     form = {"type": "json_object"}
     assert judge(question('{"a": 1, "b": 2}', response_format=form), [said('{"b":2,"a":1}')]).verdict == SAME
-    assert judge(question('{"a": 1}', response_format=form), [said('{"a": 2}')] * 2).verdict == CHANGED
-    assert judge(question('{"a": 1, "b": 2}'), [said('{"b":2,"a":1}')] * 2).verdict == CHANGED
+    assert judge(question('{"a": 1}', response_format=form), [said('{"a": 2}')] * 3).verdict == CHANGED
+    assert judge(question('{"a": 1, "b": 2}'), [said('{"b":2,"a":1}')] * 3).verdict == CHANGED
 
 
 def test_calls_of_tools_count_by_name_and_arguments_and_not_by_their_ids():
@@ -64,7 +66,7 @@ def test_calls_of_tools_count_by_name_and_arguments_and_not_by_their_ids():
 
     asked = question(answers=[calls("call_1", '{"a": 1, "b": 2}')])
     assert judge(asked, [calls("call_9", '{"b": 2, "a": 1}')]).verdict == SAME
-    assert judge(asked, [calls("call_1", '{"a": 1, "b": 3}')] * 2).verdict == CHANGED
+    assert judge(asked, [calls("call_1", '{"a": 1, "b": 3}')] * 3).verdict == CHANGED
 
 
 def test_embeddings_count_by_the_angle_between_them():
@@ -122,9 +124,11 @@ def test_without_the_libraries_of_statistics_the_fingerprint_is_left(monkeypatch
     assert judge(asked, [said(t, fingerprint="fp_2") for t in labels(2, 6)]).verdict == CHANGED
 
 
-def test_a_second_answer_is_wanted_where_it_would_tell():
-    assert needs_second(question("tea"), [said("rum")])
-    assert not needs_second(question("tea"), [said("tea")])
-    assert not needs_second(question("tea"), [said("rum"), said("rum")])
-    assert not needs_second(question("tea", params=FREE), [said("rum")])
-    assert not needs_second(question("tea"), [said("rum", model="m-2")])
+def test_one_more_answer_is_wanted_where_it_would_tell():
+    assert needs_more(question("tea"), [said("rum")])
+    assert not needs_more(question("tea"), [said("tea")])
+    assert needs_more(question("tea"), [said("rum"), said("rum")])
+    assert not needs_more(question("tea"), [said("rum"), said("gin")])
+    assert not needs_more(question("tea"), [said("rum")] * 3)
+    assert not needs_more(question("tea", params=FREE), [said("rum")])
+    assert not needs_more(question("tea"), [said("rum", model="m-2")])

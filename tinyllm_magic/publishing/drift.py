@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ..responses import Answer
 from ..settings import layers
 from ..settings.layers import Settings
 from .drift_sample import Question, choose_questions, list_questions
-from .drift_verdict import UNKNOWN, DriftVerdict, correct_tests, judge, needs_second
+from .drift_verdict import UNKNOWN, DriftVerdict, correct_tests, judge, needs_more
 from .recorded_notebook import RecordedNotebook, read_recorded
 from .recorded_routes import find_route
 from .restored_requests import FilesBelow, restore_request
@@ -135,7 +136,7 @@ def _plan(question: Question, path: Path, session: Session, current: Settings, f
             question, why_not=f"the price of {route.model} is unknown there, so that no budget holds it (--allow-unpriced)"
         )
     unpriced = route.model if most is None else ""
-    return PlannedQuestion(question, call, "", (likely or 0.0) * question.draws, (most or 0.0) * question.draws, unpriced)
+    return PlannedQuestion(question, call, "", (likely or 0.0) * question.draws, (most or 0.0) * question.most_draws, unpriced)
 
 
 def _place_file(route: Route, folder: Path) -> Route:
@@ -162,9 +163,9 @@ def _ask(planned: PlannedQuestion) -> DriftVerdict:
     answers: list[Answer] = []
     problem = ""
     try:
-        for answer in _draw(planned.call, question):
-            answers.append(answer)
-            if len(answers) == question.draws and not needs_second(question, answers):
+        for sample in itertools.count():
+            answers.append(planned.call.with_sample(sample).answer().record.answer)
+            if len(answers) >= question.draws and not needs_more(question, answers):
                 break
     except BudgetError as error:
         problem = f"the budget does not allow it: {error.message}"
@@ -175,12 +176,6 @@ def _ask(planned: PlannedQuestion) -> DriftVerdict:
     if not answers or (problem and len(answers) < question.draws):
         return _give_up(question, problem, len(answers))
     return judge(question, answers)
-
-
-def _draw(call: PreparedCall, question: Question) -> Iterator[Answer]:
-    """The answers that are asked for, and one more for who wants it."""
-    for sample in range(question.draws + 1):
-        yield call.with_sample(sample).answer().record.answer
 
 
 def _give_up(question: Question, why: str, calls: int = 0) -> DriftVerdict:

@@ -8,6 +8,7 @@ from ..redaction import mask
 from ..text_format import format_money
 from ..verify.junit import FAILURE, PASSED, SKIPPED, Case, Suite, write_junit
 from .drift import DriftRun
+from .drift_sample import TIMES
 from .drift_verdict import CHANGED, SAME, UNKNOWN, DriftVerdict
 
 _SIGNS = {SAME: "✓", CHANGED: "✗", UNKNOWN: "–"}
@@ -17,10 +18,10 @@ _OUTCOMES = {SAME: PASSED, CHANGED: FAILURE, UNKNOWN: SKIPPED}
 def describe_plan(run: DriftRun) -> Iterator[str]:
     """What will be asked, and what it may cost; before anything is."""
     asked = [p for p in run.planned if p.call is not None]
-    calls = sum(p.question.draws for p in asked)
+    calls, most = (sum(counts) for counts in ([p.question.draws for p in asked], [p.question.most_draws for p in asked]))
     yield (
         f"{run.notebook.path.name}: {len(run.planned)} of {_count(run.known, 'recorded question')}, seed {run.options.seed}; "
-        f"{len(asked)} can be asked again, in {_count(calls, 'call')}"
+        f"{len(asked)} can be asked again, in {_count(calls, 'call') if calls == most else f'{calls:,} to {most:,} calls'}"
     )
     yield f"    {_describe_cost(run)}"
     unpriced = ", ".join(dict.fromkeys(p.unpriced for p in run.planned if p.unpriced))
@@ -29,7 +30,7 @@ def describe_plan(run: DriftRun) -> Iterator[str]:
     yield from (f"    {problem}" for problem in run.notebook.problems)
 
 
-_AGAIN = "a text that differs at temperature 0 or with a seed is asked for once more"
+_AGAIN = f"a text that differs at temperature 0 or with a seed is asked for again, {TIMES} times in all"
 
 
 def _describe_cost(run: DriftRun) -> str:

@@ -17,6 +17,8 @@ from .recorded_notebook import RecordedCell, RecordedNotebook
 
 _ASKED = ("chat", "responses", "embedding")
 _MOST_DRAWS = 20
+TIMES = 3
+"""How often a new text must come before it counts as the one answer that a model has now: at temperature 0, too, vendors vary."""
 _Item = TypeVar("_Item")
 
 
@@ -58,6 +60,12 @@ class Question:
         while smallest_p(recorded, drawn) > 1 - LEVEL:
             drawn += 1
         return drawn
+
+    @property
+    def most_draws(self) -> int:
+        """How many answers are asked for at most: another text of a question that is held still may be chance."""
+        may_repeat = len(self.records) == 1 and self.is_held_still and self.request.get("kind") != "embedding"
+        return TIMES if may_repeat else self.draws
 
     @property
     def title(self) -> str:

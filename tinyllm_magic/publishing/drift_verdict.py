@@ -17,7 +17,7 @@ from ..evaluation.intervals import LEVEL
 from ..evaluation.wording import write_probability
 from ..redaction import excerpt
 from ..responses import Answer
-from .drift_sample import Question
+from .drift_sample import TIMES, Question
 
 SAME, CHANGED, UNKNOWN = "same", "changed", "could not tell"
 ENOUGH = 5
@@ -89,21 +89,20 @@ def correct_tests(verdicts: Sequence[DriftVerdict]) -> list[DriftVerdict]:
 
 def _judge_one(question: Question, now: Sequence[Answer], says: Sequence[str]) -> DriftVerdict:
     """One recorded answer, and another text now: that tells something only of a question that has one answer."""
-    if question.is_held_still and len(says) > 1:
-        if len(set(says)) == 1:
-            return _decide(question, now, CHANGED, f"another text{_count_times(len(says))}")
+    if question.is_held_still and len(set(says)) > 1:
         return _judge_by_fingerprint(question, now, "other texts, but the model does not repeat itself with these parameters either")
+    if question.is_held_still and len(says) >= TIMES:
+        return _decide(question, now, CHANGED, f"another text{_count_times(len(says))}")
     if question.is_held_still:
-        return _judge_by_fingerprint(question, now, "another text, but only one: it may be chance")
+        return _judge_by_fingerprint(question, now, f"another text, but not {TIMES} times: it may be chance")
     temperature = question.params.get("temperature")
     how = "at the model's own temperature" if temperature is None else f"at temperature {temperature}"
     return _judge_by_fingerprint(question, now, f"one recorded answer {how} cannot tell: `-n {ENOUGH}` records more")
 
 
-def needs_second(question: Question, now: Sequence[Answer]) -> bool:
-    """Whether a second answer would tell whether another text is the model's one answer now, or a matter of chance."""
-    is_open = len(question.records) == len(now) == 1 and question.is_held_still and question.request.get("kind") != "embedding"
-    return is_open and judge(question, now).verdict == UNKNOWN
+def needs_more(question: Question, now: Sequence[Answer]) -> bool:
+    """Whether one more answer would tell whether another text is the model's one answer now, or a matter of chance."""
+    return len(now) < question.most_draws and len({read_answer(a, question) for a in now}) == 1 and judge(question, now).verdict == UNKNOWN
 
 
 def _judge_by_fingerprint(question: Question, now: Sequence[Answer], why: str) -> DriftVerdict:
