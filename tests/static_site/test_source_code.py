@@ -41,6 +41,7 @@ def test_texts_that_may_name_files_are_found_in_code_options_and_templates(cell,
 def test_parts_that_want_an_extra_are_seen_by_how_they_are_used(tmp_path):
     assert read_cells(["%%llm --map rows --expect label\n{{ text }}"]).extras == {"stats"}
     assert read_cells(["a.against(b)", "%%llm\n{{ fig | image }}", "%%llm --file bill.pdf\nRead."]).extras == {"files", "images", "stats"}
+    assert read_cells(["call_llm('small', 'Hi', config).content"]).extras == {"sdk"}
     assert read_cells(["%%llm\nWhat is --expect for?"]).extras == set()
 
 

@@ -31,9 +31,16 @@ _ENVIRON = {
     "TINYLLM_MODE": "replay",
     "TINYLLM_CONFIG_DIR": f"{_HOME}/.tinyllm",
 }
-_ON_DEMAND = frozenset({"pillow", "narwhals"})
+_FOR_LIVE_CALLS = frozenset({"filelock", "nh3", "openai", "stamina", "tiktoken", "truststore"})
+"""Requirements of ours that a page does without, where every answer is recorded."""
+_ON_DEMAND = frozenset({"narwhals", "pillow"})
 """Requirements of ours that only some notebooks need."""
-_EXTRAS = {"images": ("pillow",), "files": ("pypdf",), "stats": ("numpy", "scipy", "scikit-learn", "statsmodels", "krippendorff")}
+_EXTRAS = {
+    "images": ("pillow",),
+    "files": ("pypdf",),
+    "sdk": ("openai",),
+    "stats": ("numpy", "scipy", "scikit-learn", "statsmodels", "krippendorff"),
+}
 _FRAMES = frozenset({"pandas", "polars", "pyarrow"})
 
 Progress = Callable[[str], None]
@@ -132,7 +139,7 @@ def _require_own(folder: Path) -> None:
 def _own_requirements() -> list[str]:
     """What this package needs in a page, without what only some notebooks need, and what the kernel needs beside it."""
     own = [line for line in metadata.requires(_OWN) or () if "extra ==" not in line]
-    kept = [line.partition(";")[0].strip() for line in own if wheels.required_name(line) not in LEFT_OUT | _ON_DEMAND]
+    kept = [line.partition(";")[0].strip() for line in own if wheels.required_name(line) not in LEFT_OUT | _FOR_LIVE_CALLS | _ON_DEMAND]
     return [*kept, "micropip", "comm", "ipython"]
 
 

@@ -24,10 +24,8 @@ from ..extras import load_library
 from . import wheels
 from .wheels import canonical_name
 
-_FOR_LIVE_CALLS = {"filelock", "nh3", "openai", "stamina", "tiktoken", "truststore"}
-_OF_THE_PAGE = {"ipykernel", "jedi", "jupyterlab-widgets", "pexpect", "widgetsnbextension"}
-LEFT_OUT = frozenset(_FOR_LIVE_CALLS | _OF_THE_PAGE)
-"""Requirements that a site's kernel does without, or has in another form."""
+LEFT_OUT = frozenset({"ipykernel", "jedi", "jupyterlab-widgets", "pexpect", "widgetsnbextension"})
+"""Requirements that a site's kernel has in another form, or does without."""
 _WITHOUT_COMPILED_PART = frozenset({"markupsafe", "pyyaml"})
 _STAND_INS = {"rpds-py": "rpds.py"}
 _NOT_FOUND = re.compile(r"No matching distribution found for ([A-Za-z0-9][\w.-]*)")

@@ -16,6 +16,7 @@ _IN_TEMPLATE = re.compile(r"""["']([^"'\n]+)["']""")
 _STATISTICS = re.compile(r"\.(?:score|agreement|against|rate)\(|^%%llm\b.*\s--expect\b", re.MULTILINE)
 _IMAGES = re.compile(r"\|\s*image\b|^%%llm\b.*\s--image\b", re.MULTILINE)
 _FILES = re.compile(r"\|\s*file\b|^%%llm\b.*\s--file\b", re.MULTILINE)
+_SDK = re.compile(r"\bcall_llm\b")  # it returns a value of the SDK's
 _BY_NAME = frozenset({"files", "import_module", "as_file", "read_text", "open_text"})
 _NEEDS_A_PACKAGE = {"zoneinfo": "tzdata"}  # the browser has no data base of time zones
 _ABSENT = frozenset(
@@ -76,7 +77,9 @@ def read_module(path: Path) -> Mentions:
 
 def _read_cell(source: str) -> Mentions:
     body = source.lstrip()
-    found = Mentions(extras={n for n, p in {"stats": _STATISTICS, "images": _IMAGES, "files": _FILES}.items() if p.search(source)})
+    found = Mentions(
+        extras={n for n, p in {"stats": _STATISTICS, "images": _IMAGES, "files": _FILES, "sdk": _SDK}.items() if p.search(source)}
+    )
     if body.startswith("%%"):
         first, _, rest = body.partition("\n")
         found.texts |= set(_split(first))
