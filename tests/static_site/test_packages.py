@@ -15,7 +15,7 @@ def index(tmp_path, monkeypatch):
     """An index of four packages, one of which has no wheel for the browser."""
     folder = tmp_path / "index"
     folder.mkdir()
-    needs = ["beside>=1", "rpds-py>=0.25", "openai", "nowhere; sys_platform == 'emscripten'", "windows-only; sys_platform == 'win32'"]
+    needs = ["beside>=1", "rpds-py>=0.25", "pexpect", "nowhere; sys_platform == 'emscripten'", "windows-only; sys_platform == 'win32'"]
     wheels.write_wheel(folder, "whole", "2", {"whole.py": b""}, requires=needs)
     wheels.write_wheel(folder, "whole", "1", {"whole.py": b""})
     wheels.write_wheel(folder, "beside", "1.5", {"beside/__init__.py": b""})
