@@ -17,7 +17,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, overload
 
-from ..clients.environment import notebook_path
+from ..clients.environment import notebook_path, version
 from ..errors import MissingExtraError, NotAsked, SchemaError, StoreError
 from ..evaluation.evaluable import Evaluable
 from ..json_schema import FieldType
@@ -319,6 +319,17 @@ class Table(Evaluable):
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows({name: _csv_value(value) for name, value in row.items()} for row in self.iter_dicts())
+
+    def to_inspect(self, path: str | PathLike[str]) -> list[Path]:
+        """Write the table as a log of Inspect (``.eval``), one for each combination of model and parameters; returns the paths.
+
+        A row is a sample, a draw of its answer an epoch; where the right answers are known, they are its target and its score.
+        Raises ``OptionError`` where the name does not end in ``.eval``, ``MissingExtraError`` without the extra ``inspect``.
+        """
+        from ..inspect_log import write_logs  # it reads tables, and wants a large library
+
+        table = replace(self, axes=self.names) if self.kind == "compare" else self  # its columns are all of them axes
+        return write_logs(table, Path(path).expanduser(), version())
 
     def __len__(self) -> int:
         return len(self.entries)

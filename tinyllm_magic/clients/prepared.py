@@ -395,7 +395,7 @@ class LiveProvider:
         inner = inner if prepared.pace is None else RateLimited(inner, prepared.pace, plan.policy)
         request = copy_with(request, messages=complete(request.messages))
         retried = Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy)
-        yield from trace(retried, stream=plan.stream).send(request)
+        yield from trace(retried, version, stream=plan.stream).send(request)
 
 
 @dataclass

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +19,6 @@ from ..messages import Request
 from ..models.gen_ai import describe_answer, describe_question, describe_request, describe_said
 from ..redaction import mask
 from ..responses import Chunk, ChunkAccumulator, Provider
-from .environment import version
 
 CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _API = "opentelemetry.trace"  # who sets a tracer has imported it
@@ -27,20 +26,20 @@ _IN_SPANS = ("true", "1", "span_only", "span_and_event")
 _PORTS = {"https": 443, "http": 80}
 
 
-def trace(provider: Provider, *, stream: bool) -> Provider:
-    """The provider itself, or one around it that tells of each call where OpenTelemetry is in use here."""
-    return provider if _API not in sys.modules else Traced(provider, stream=stream)
+def trace(provider: Provider, version: Callable[[], str], *, stream: bool) -> Provider:
+    """The provider itself, or one around it that tells of each call where OpenTelemetry is in use here; ``version`` is this package's."""
+    return provider if _API not in sys.modules else Traced(provider, version(), stream=stream)
 
 
 class Traced:
     """A provider that holds another and tells a span how its call went: retries are parts of the one call."""
 
-    def __init__(self, provider: Provider, *, stream: bool) -> None:
-        self.provider, self._stream = provider, stream
+    def __init__(self, provider: Provider, version: str, *, stream: bool) -> None:
+        self.provider, self._version, self._stream = provider, version, stream
 
     def send(self, request: Request) -> Iterator[Chunk]:
         """Yield the chunks of the call, which is not changed in any way."""
-        span = _start_span(request, stream=self._stream)
+        span = _start_span(request, self._version, stream=self._stream)
         if span is None:
             yield from self.provider.send(request)
             return
@@ -61,7 +60,7 @@ class Traced:
             span.end()
 
 
-def _start_span(request: Request, *, stream: bool) -> Any:
+def _start_span(request: Request, version: str, *, stream: bool) -> Any:
     """The span of a call; ``None`` where no tracer of the user's records it."""
     api = sys.modules[_API]
     form = request.canonical()
@@ -71,7 +70,7 @@ def _start_span(request: Request, *, stream: bool) -> Any:
     if captures_content():
         attributes |= {name: _to_text(value) for name, value in describe_question(form).items()}
     name = f"{attributes['gen_ai.operation.name']} {request.model}"
-    span = api.get_tracer("tinyllm_magic", version()).start_span(name, kind=api.SpanKind.CLIENT, attributes=attributes)
+    span = api.get_tracer("tinyllm_magic", version).start_span(name, kind=api.SpanKind.CLIENT, attributes=attributes)
     return span if span.is_recording() else None
 
 
