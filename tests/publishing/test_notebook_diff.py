@@ -232,3 +232,10 @@ def test_a_notebook_that_one_version_lacks_was_added_or_removed(tmp_path):
     assert (added.kind, removed.kind) == ("added", "removed")
     assert [c.kind for c in (*added.cells, *removed.cells)] == ["added", "removed"]
     assert "this notebook was added" in write_text([added], paint=False)
+
+
+def test_long_lines_are_wrapped_where_nothing_else_would_wrap_them(compare):
+    found = compare(one_cell(record(said="word " * 60 + "old")), one_cell(record(said="word " * 60 + "new")))
+    for text in (write_text([found], paint=False, width=80), write_markdown([found])):
+        assert max(len(line) for line in re.sub(r"</?\w+>", "", text).splitlines() if "word" in line) <= 110
+        assert re.search(r"old.*new", text)

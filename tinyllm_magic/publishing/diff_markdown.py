@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..display.html_text import escape, replace_surrogates
 from ..display.word_diff import draw_pieces
 from ..redaction import mask_html
-from .diff_pieces import Extent, Part, list_facts, list_notes, list_parts, read_fact, summarize
+from .diff_pieces import Extent, Part, list_facts, list_notes, list_parts, read_fact, summarize, wrap_pieces
 from .notebook_diff import CellChange, NotebookDiff
 
 LONGEST = 60_000
 """Characters: a comment on GitHub holds 65,536."""
+_WIDTH = 100  # characters of a line, which GitHub does not wrap here
 _EXTENT = Extent(texts=5, context=120, longest=4_000)
 
 
@@ -49,7 +50,7 @@ def _write_cell(cell: CellChange) -> str:
 
 
 def _write_part(part: Part) -> str:
-    return f"{_code(part.name)}\n\n<pre>{draw_pieces(part.pieces) or '(nothing)'}</pre>\n"
+    return f"{_code(part.name)}\n\n<pre>{draw_pieces(wrap_pieces(part.pieces, _WIDTH)) or '(nothing)'}</pre>\n"
 
 
 def _write_facts(facts: Iterable[tuple[str, str, str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from .notebook_diff import CellChange, FactChange, NotebookDiff, TextChange
 Piece = tuple[str, str]
 """``=``, ``-`` or ``+``, and a stretch of text."""
 _LONGEST_FACT = 300
+_TOKENS = re.compile(r"\n|[^\S\n]+|\S+")
 _LITTLE = 0.3  # of a text in common: less than that reads better one after the other
 
 
@@ -68,6 +70,24 @@ def _cut(pieces: Iterable[Piece], longest: int) -> Iterator[Piece]:
             return
         yield kind, text if len(text) <= left else f"{text[:left]} …"
         left -= len(text)
+
+
+def wrap_pieces(pieces: Iterable[Piece], width: int) -> Iterator[Piece]:
+    r"""The same stretches with line breaks between words where a line would be longer than ``width``, for what wraps no lines itself.
+
+    >>> list(wrap_pieces([("=", "one two "), ("+", "three four")], 9))
+    [('=', 'one two '), ('+', '\nthree \nfour')]
+    """
+    column = 0
+    for kind, text in pieces:
+        wrapped = []
+        for word in _TOKENS.findall(text):
+            if column and not word.isspace() and column + len(word) > width:
+                wrapped.append("\n")
+                column = 0
+            wrapped.append(word)
+            column = 0 if word == "\n" else column + len(word)
+        yield kind, "".join(wrapped)
 
 
 def summarize(cell: CellChange) -> str:

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..display.html_tables import write_table
 from ..display.word_diff import write_pieces
 from ..text_format import printable
-from .diff_pieces import Extent, Piece, list_facts, list_notes, list_parts, read_fact, summarize
+from .diff_pieces import Extent, Piece, list_facts, list_notes, list_parts, read_fact, summarize, wrap_pieces
 from .notebook_diff import CellChange, NotebookDiff
 
 _EXTENT = Extent(texts=5, context=60, longest=3_000)
 _SIGNS = {"changed": "●", "added": "+", "removed": "–"}
 _STYLES = {"-": "31;9", "+": "32;4"}  # red and struck through, green and underlined: shapes tell them apart, too
 _BOLD = "1"
+_NARROWEST = 40  # characters of a line
 
 
 def write_text(diffs: Sequence[NotebookDiff], *, paint: bool, width: int = 100) -> str:
@@ -41,7 +42,8 @@ def _write_cell(cell: CellChange, paint: bool, width: int) -> Iterator[str]:
         if part.is_minor:
             continue
         yield f"  {part.name}"
-        yield textwrap.indent(_write_pieces(part.pieces, paint) or "(nothing)", "    ")
+        pieces = list(wrap_pieces(part.pieces, max(_NARROWEST, width - 4)))
+        yield textwrap.indent(_write_pieces(pieces, paint) or "(nothing)", "    ")
 
 
 def _write_facts(facts: Iterable[tuple[str, str, str]], width: int, *columns: str) -> Iterator[str]:
