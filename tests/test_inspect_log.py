@@ -27,6 +27,7 @@ def test_rows_are_samples_draws_are_epochs_and_right_answers_are_scored(read, st
     settings = log.eval.model_generate_config
     assert (settings.temperature, settings.max_tokens, settings.stop_seqs) == (1, 5, ["!"])
     assert (log.eval.dataset.samples, log.eval.config.epochs) == (2, 2)
+    assert read(str(table.to_inspect(tmp_path / "again" / "continents.eval")[0])).eval.run_id == log.eval.run_id != ""
     assert log.eval.metadata["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
     samples = {(s.id, s.epoch): s for s in log.samples}
     assert set(samples) == {(1, 1), (1, 2), (2, 1), (2, 2)}

@@ -6,6 +6,7 @@ right answers are known, each answer is marked C or I, and their share is the ac
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -92,6 +93,9 @@ class _LogWriter:
         spec = self._log.EvalSpec(
             created=dates[-1] if dates else "1970-01-01T00:00:00+00:00",
             task=self._task,
+            task_id=self._task,
+            run_id=self._identify(),
+            eval_id=self._identify(),
             dataset=self._log.EvalDataset(name=self._task, samples=len(ids), sample_ids=ids, shuffled=False),
             model=f"{find_vendor_name(first.request.provider)}/{first.request.model}",
             model_generate_config=self._settings(),
@@ -110,6 +114,11 @@ class _LogWriter:
             stats=stats,
             samples=samples,
         )
+
+    def _identify(self) -> str:
+        """What tells this log from others: a digest of its answers' keys, so that the same table gives the same."""
+        keys = "\n".join(r.key for r in self._responses if r is not None)
+        return hashlib.sha256(f"{self._task}\n{keys}".encode()).hexdigest()[:22]
 
     def _demand_first(self) -> Response:
         if self._first is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,14 @@ class Evidence:
 
     def of_cell(self, cell: SavedCell) -> tuple[Use, ...]:
         """The records that answer one cell."""
-        return tuple(use for use in self.links if use.cell.number == cell.number)
+        return self._by_cell.get(cell.number, ())
+
+    @cached_property
+    def _by_cell(self) -> Mapping[int, tuple[Use, ...]]:
+        found: dict[int, list[Use]] = {}
+        for use in self.links:
+            found.setdefault(use.cell.number, []).append(use)
+        return {number: tuple(uses) for number, uses in found.items()}
 
     @property
     def asks_from_python(self) -> tuple[SavedCell, ...]:

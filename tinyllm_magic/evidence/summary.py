@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import MessageError
+from ..messages import key_of
 from ..models.gen_ai import title_provider
 from ..responses import Record, Usage
 
@@ -171,8 +173,13 @@ def _tools_of(request: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def question_of(record: Record) -> str:
-    """What all samples of one question share: the request without the sample's number."""
-    return json.dumps({name: part for name, part in record.request.items() if name != "sample"}, sort_keys=True, default=str)
+    """What all samples of one question share: the key of the request without the sample's number."""
+    if "sample" not in record.request:
+        return record.key
+    try:
+        return key_of({name: part for name, part in record.request.items() if name != "sample"})
+    except MessageError:  # a store may hold anything
+        return record.key
 
 
 def count_samples(records: Iterable[Record]) -> Samples:
