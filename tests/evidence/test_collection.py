@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from nbformat.v4 import new_output
 from notebookmaker import shown
 from records import ask, make
 
 from tinyllm_magic.errors import TinyLLMError
 from tinyllm_magic.recording.store import Store
+from tinyllm_magic.reporting.data import to_data
 from tinyllm_magic.reporting.report import build_report
 
 
@@ -141,3 +143,22 @@ def test_a_report_changes_neither_notebook_nor_store(study, tmp_path):
     before = {path.name: path.read_bytes() for path in tmp_path.glob("study*")}
     study.report()
     assert {path.name: path.read_bytes() for path in tmp_path.glob("study*")} == before
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"keys": 3}, {"table": 7}, {"table": {"rows": "many", "keys": {"a": 1}}}, {"answers": "k1:"}, {"scores": 5}, {"key": ["k1:"]}],
+    ids=["keys", "table", "rows", "answers", "scores", "key"],
+)
+def test_metadata_that_somebody_else_wrote_breaks_no_report(study, facts):
+    study.cell("%%llm\nOne", shown(**facts))
+    assert to_data(study.report())["totals"]["answers"] == 0
+
+
+def test_a_prompt_cell_that_failed_is_not_said_to_hide_its_records(study):
+    study.record(make("One"))
+    study.cell("%%llm\nOne", shown(make("One")))
+    study.cell("%%llm --mode replay\nTwo", new_output("error", ename="ReplayMiss", evalue="not recorded", traceback=[]))
+    report = study.report()
+    assert report.evidence.asks_from_python == ()
+    assert "ended with an error" in str(list(report.blocks()))

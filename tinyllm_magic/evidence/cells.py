@@ -81,7 +81,7 @@ def _read_cell(number: int, cell: Any) -> SavedCell:
         rows=sum(_count_rows(found) for found in facts),
         unlisted=sum(_count_unlisted(found) for found in facts),
         texts=texts,
-        scores=tuple(score for found in facts for score in found.get("scores") or () if isinstance(score, Mapping)),
+        scores=tuple(score for found in facts for score in _list_of(found, "scores") if isinstance(score, Mapping)),
         fails=any(output.get("output_type") == "error" for output in outputs),
     )
 
@@ -92,13 +92,16 @@ def _facts_of(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _keys_in(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of the answers that one output shows, and of the requests on the way to them."""
-    table = facts.get("table")
-    answers: Sequence[Any] = facts.get("answers") or ()
-    for part in (facts, *answers, table if isinstance(table, Mapping) else {}):
+    """The keys of the answers that one output shows, and of the requests on the way to them; anybody may have written it."""
+    for part in (facts, *_list_of(facts, "answers"), facts.get("table")):
         if isinstance(part, Mapping):
-            known = [*(part.get("steps") or ()), part.get("key"), *(part.get("keys") or ())]
+            known = [*_list_of(part, "steps"), part.get("key"), *_list_of(part, "keys")]
             yield from (key for key in known if isinstance(key, str) and key)
+
+
+def _list_of(facts: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = facts.get(name)
+    return found if isinstance(found, list) else ()
 
 
 def _count_rows(facts: Mapping[str, Any]) -> int:
@@ -109,7 +112,7 @@ def _count_rows(facts: Mapping[str, Any]) -> int:
 
 def _count_unlisted(facts: Mapping[str, Any]) -> int:
     table = facts.get("table")
-    return max(0, _count_rows(facts) - len(table.get("keys") or ())) if isinstance(table, Mapping) else 0
+    return max(0, _count_rows(facts) - len(_list_of(table, "keys"))) if isinstance(table, Mapping) else 0
 
 
 def _find_prompts(source: str) -> tuple[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from ..verify import kernels
 from ..verify.kernels import NotebookError
 from ..verify.stores import find_store
 from .attribution import find_asking, find_prompts, find_python
-from .cells import SavedCell, read_cells
+from .cells import PROMPT_CELL, SavedCell, read_cells
 
 TOOL, FILE = "tool", "file"
 """Kinds of records that no model has made: the result of a function, and what stood at a web address."""
@@ -96,7 +96,7 @@ class Evidence:
     @property
     def asks_from_python(self) -> tuple[SavedCell, ...]:
         """The cells that ask, or may ask, without an output that names their records."""
-        return tuple(cell for cell in self.cells if cell.kind and not cell.lists_all)
+        return tuple(c for c in self.cells if c.kind and not c.lists_all and not (c.kind == PROMPT_CELL and c.fails))
 
 
 def gather(path: Path) -> Evidence:
