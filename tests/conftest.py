@@ -3,7 +3,6 @@
 import os
 import socket
 import sys
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,14 +24,25 @@ _LONG = ("test_style.py", "test_cli.py", "test_runner.py", "test_notebooks.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that take long, each of a browser's among some others, so that none runs alone at the end."""
+    """Begin with what takes long: the browser's files, then some others."""
     files = {}
     for item in items:
         files.setdefault(item.path, []).append(item)
-    browsers = [f for f in files if f.parent.name == "browser"]
-    others = iter(sorted(files.keys() - set(browsers), key=lambda f: (f.name not in _LONG, f)))
-    order = [f for browser in browsers for f in (browser, *islice(others, 4))] + list(others)
-    items[:] = [item for f in order for item in files[f]]
+    order = sorted(files, key=lambda f: (f.parent.name != "browser", f.name not in _LONG, f))
+    items[:] = [item for file in order for item in files[file]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A process takes a file at a time, and one of them all of the browser's: JupyterLab is started and loaded once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "tests/browser" if file.startswith("tests/browser/") else file
+
+    return Scheduling(config, log)
 
 
 def _loopback_only(self, address):

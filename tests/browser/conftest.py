@@ -37,22 +37,11 @@ def _demand_chromium():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(WHY)
 
 
-@pytest.fixture(scope="module")
-def chromium():
+@pytest.fixture(scope="package")
+def context(tmp_path_factory):
+    """One browser for all of these tests: a second one could not run beside it in the same thread."""
     _demand_chromium()
-    with driver.browser() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
-def profile(tmp_path_factory):
-    return tmp_path_factory.mktemp("profile")
-
-
-@pytest.fixture(scope="module")
-def context(profile):
-    _demand_chromium()
-    with driver.kept_profile(profile) as made:
+    with driver.kept_profile(tmp_path_factory.mktemp("profile")) as made:
         yield made
 
 
@@ -131,19 +120,19 @@ def _served(tmp_path_factory, weights_folder, app):
     return driver.serve(folder / "root", state, app, environ={"TINYLLM_CACHE_DIR": str(weights_folder)})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory, weights_folder):
     with _served(tmp_path_factory, weights_folder, "lab") as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def notebook7(tmp_path_factory, weights_folder):
     with _served(tmp_path_factory, weights_folder, "notebook") as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def idle_pages():
     """Pages in which JupyterLab runs with nothing open: loading it anew for each test would take most of the time."""
     return []

@@ -48,9 +48,8 @@ def author(tmp_path_factory, fake):
 
 
 @pytest.fixture(scope="module")
-def renamed(author, chromium, fake):
+def renamed(author, context, fake):
     """The notebook as its author left it: written and run by hand, renamed, run on, saved."""
-    context = driver.new_context(chromium)
     book = driver.Notebook(context, author)
     for source in CELLS:
         book.write_and_run(source)
@@ -62,7 +61,6 @@ def renamed(author, chromium, fake):
     book.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     assert (book.errors, book.strangers) == ([], [])
     book.close()
-    context.close()
     return author.root / "analysis.ipynb"
 
 
@@ -104,15 +102,14 @@ def test_a_changed_answer_is_found_there(renamed, tmp_path):
     assert (code, "1 of 7 cells differs" in said) == (1, True), said
 
 
-def test_opened_again_under_its_new_name_it_asks_nothing_and_gets_a_store_of_its_own(renamed, author, chromium, fake, tmp_path):
-    before, context = fake.n, driver.new_context(chromium)
+def test_opened_again_under_its_new_name_it_asks_nothing_and_gets_a_store_of_its_own(renamed, author, context, fake, tmp_path):
+    before = fake.n
     book = driver.Notebook(context, author, renamed.name)
     for index in range(len(CELLS) + 1):
         book.run(index)
     expect(book.output(1).locator(".tlm-badge")).to_have_text("recorded")
     book.saved()
     book.close()
-    context.close()
     assert fake.n == before
     own = renamed.with_name("analysis.llm.jsonl")
     assert len(Store(own)) == REQUESTS + 1
