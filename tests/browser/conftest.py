@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("playwright", reason="the browser tests need playwright")
 
-from browser import driver
 from playwright.sync_api import expect
+
+from browser import driver
 
 expect.set_options(timeout=60_000)
 

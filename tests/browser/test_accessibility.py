@@ -4,8 +4,9 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from browser.prompts import cell, edit, expect_source, meter, type_on
 from playwright.sync_api import expect
+
+from browser.prompts import cell, edit, expect_source, meter, type_on
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 # What is ours on the page, found by axe's own rules; Jupyter's parts are not ours to mend.

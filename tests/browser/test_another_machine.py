@@ -10,10 +10,10 @@ import subprocess
 import sys
 
 import pytest
-from browser import driver
 from fakeserver import FakeServer
 from playwright.sync_api import expect
 
+from browser import driver
 from tinyllm_magic import Store
 
 CELLS = (

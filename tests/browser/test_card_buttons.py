@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from playwright.sync_api import expect
+
 from browser import driver
 from browser.prompts import cell, expect_source, source
-from playwright.sync_api import expect
 
 ECHO = "from tinyllm_magic import session; session.choose(api_type='echo', mode='auto'); names = ['Ada', 'Bob']"
 ASK = "%%llm\nSay hello to {{ names[0] }}."

@@ -1,9 +1,9 @@
 """Cards in a bare page: nothing of an answer runs or loads, and every word can be read."""
 
 import pytest
-from browser.test_panel_page import CONTRAST, DARK, LIGHT
 from htmlaudit import ATTACKS
 
+from browser.test_panel_page import CONTRAST, DARK, LIGHT
 from tinyllm_magic.display import cards, dry_run, tables
 from tinyllm_magic.display.cards import Card
 from tinyllm_magic.display.history import HistoryItem, bundle_history

@@ -4,9 +4,10 @@ import json
 import time
 
 import pytest
+from playwright.sync_api import expect
+
 from browser import driver
 from browser.prompts import cell, edit, is_prompt, meter, type_into, type_on
-from playwright.sync_api import expect
 
 SETUP = "from tinyllm_magic import session; session.choose(api_type='echo', mode='auto'); topic = 'rain'"
 

@@ -1,8 +1,9 @@
 """How a prompt cell looks, in JupyterLab and Notebook 7."""
 
 import pytest
-from browser.prompts import cell, edit, is_prompt, meter, style_of
 from playwright.sync_api import expect
+
+from browser.prompts import cell, edit, is_prompt, meter, style_of
 
 PROMPT = """%%llm -m gpt-4o -o poem -t greeting.j2
 {% system %}

@@ -1,8 +1,9 @@
 """Typing in a prompt cell as a person does, in JupyterLab and Notebook 7."""
 
 import pytest
-from browser.prompts import cell, completions, edit, expect_completion, expect_source, source, type_into, type_on
 from playwright.sync_api import expect
+
+from browser.prompts import cell, completions, edit, expect_completion, expect_source, source, type_into, type_on
 
 TYPED = """%%llm -o x
 {% system %}

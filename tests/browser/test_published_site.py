@@ -9,10 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import driver
 from playwright.sync_api import expect
 from staticserver import StaticServer
 
+from browser import driver
 from tinyllm_magic.errors import TinyLLMError
 
 ROOT = Path(__file__).parents[2]

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from browser.conftest import HOST
 from playwright.sync_api import expect
 
+from browser.conftest import HOST
 from tinyllm_magic.display.rating_widget import RatingPanel, RatingView
 
 EVIL = "<img src=http://evil.test/x onerror=window.ran=1>"
