@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="the browser tests need playwright")
 
-from playwright.sync_api import expect
+from playwright.sync_api import expect, sync_playwright
 
 from browser import driver
 
@@ -33,17 +33,29 @@ def pytest_runtest_makereport(item, call):
 _FAILED = pytest.StashKey()
 
 
-def _demand_chromium():
+@pytest.fixture(scope="package")
+def playwright():
+    """One driver of browsers for all of these tests: a second one could not run beside it in the same thread."""
     if driver.chromium() is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(WHY)
+    with sync_playwright() as started:
+        yield started
 
 
 @pytest.fixture(scope="package")
-def context(tmp_path_factory):
-    """One browser for all of these tests: a second one could not run beside it in the same thread."""
-    _demand_chromium()
-    with driver.kept_profile(tmp_path_factory.mktemp("profile")) as made:
-        yield made
+def chromium(playwright):
+    """A browser for fresh profiles."""
+    running = driver.launch(playwright)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="package")
+def context(playwright, tmp_path_factory):
+    """The profile that most tests share."""
+    made = driver.launch_with_profile(playwright, tmp_path_factory.mktemp("profile"))
+    yield made
+    made.close()
 
 
 # The part of anywidget's contract that a module may use, with a record of what it sends.

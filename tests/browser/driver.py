@@ -55,11 +55,16 @@ def chromium() -> str | None:
 def browser():
     """A headless Chromium."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS, headless=True)
+        running = launch(playwright)
         try:
             yield running
         finally:
             running.close()
+
+
+def launch(playwright):
+    """Start Chromium without a window."""
+    return playwright.chromium.launch(executable_path=chromium(), args=FLAGS, headless=True)
 
 
 def new_context(running, *, width: int = 1280, height: int = 1000, **look):
@@ -69,17 +74,12 @@ def new_context(running, *, width: int = 1280, height: int = 1000, **look):
     return context
 
 
-@contextlib.contextmanager
-def kept_profile(folder: Path):
-    """A browser whose profile lies in a folder: the next one finds the pages' scripts compiled."""
+def launch_with_profile(playwright, folder: Path):
+    """Start a Chromium whose profile lies in a folder: unlike a fresh one, it keeps the scripts of pages compiled."""
     look = {"viewport": {"width": 1280, "height": 1000}, "reduced_motion": "reduce"}
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(folder, executable_path=chromium(), args=FLAGS, headless=True, **look)
-        context.set_default_timeout(120_000)
-        try:
-            yield context
-        finally:
-            context.close()
+    context = playwright.chromium.launch_persistent_context(folder, executable_path=chromium(), args=FLAGS, headless=True, **look)
+    context.set_default_timeout(120_000)
+    return context
 
 
 @dataclass
