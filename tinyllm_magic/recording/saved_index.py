@@ -40,6 +40,7 @@ class SavedIndex:
 
         self.path = path
         self._guard = threading.Lock()
+        self._last: tuple[str, list[Place]] = "", []
         self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self._file.close)
         self._file.execute("PRAGMA synchronous = OFF")  # what a crash of the system damages is made anew
@@ -94,6 +95,7 @@ class SavedIndex:
                 self._file.executemany("INSERT OR IGNORE INTO lines VALUES (?, ?, ?)", ((_pack(key), *place) for key, place in lines))
                 self._put_facts(facts)
                 self._file.execute("COMMIT")
+                self._last = "", []
             except BaseException:
                 self._file.execute("ROLLBACK")
                 raise
@@ -106,10 +108,15 @@ class SavedIndex:
             return self._read_facts()
 
     def find(self, key: str) -> list[Place]:
-        """The places of a key's lines, the latest first."""
+        """The places of a key's lines, the latest first; what was found last is remembered, for it is asked for several times."""
+        last = self._last
+        if last[0] == key:
+            return last[1]
         with self._guard:
             query = "SELECT offset, length FROM lines WHERE key = ? ORDER BY offset DESC"
-            return self._file.execute(query, (_pack(key),)).fetchall()
+            found: list[Place] = self._file.execute(query, (_pack(key),)).fetchall()
+            self._last = key, found
+        return found
 
     def list_keys(self) -> Iterator[str]:
         """All keys in the order of the file, each once."""
