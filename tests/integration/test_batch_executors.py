@@ -1,6 +1,7 @@
 """Rows answered by other processes: one store, one budget, errors that travel."""
 
 import multiprocessing
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -74,11 +75,19 @@ def test_a_budget_holds_for_calls_of_other_processes(start):
     assert 0 < one < session.budget.spent <= 20 * one
 
 
-def test_a_dask_cluster_of_two_processes_writes_one_store(shared):
+def test_a_dask_cluster_of_two_processes_writes_one_store_and_asks_without_the_sdk(shared, start, monkeypatch):
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 2, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    server = start(*["An answer"] * 40)
 
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         table = map_rows(LLMCall(None, "Number {{ n }}"), numbers(80), executor=client)
+        check(table, shared, 80)
+        monkeypatch.delenv("TINYLLM_API_TYPE")
+        asked = map_rows(CALL, numbers(40), executor=client)
+        sdk = client.run(lambda: "openai" in sys.modules)
 
-    check(table, shared, 80)
+    assert asked["answer"] == ["An answer"] * 40
+    assert server.n == 40
+    assert list(sdk.values()) == [False, False]
+    assert len(shared) == 120
