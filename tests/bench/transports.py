@@ -1,11 +1,13 @@
-"""Live calls beside the least that could make them: `python tests/bench/transports.py [rows delayed cells first …]`.
+"""Calls beside the least that could make them: `python tests/bench/transports.py [rows delayed processes cells recorded first …]`.
 
 Every way is run in turn, three times over, against one small server in a process of its own; the best of each counts. CPU
 time is this process's alone, so that a busy machine changes the ratios less than the seconds.
 """
 
 import asyncio
+import hashlib
 import http.client
+import itertools
 import json
 import os
 import subprocess
@@ -130,6 +132,7 @@ def measure(ways):
 
 def calls(delay, names=None):
     """Many rows, 64 at a time: the bare transports, the SDK, and ours."""
+    import jinja2
     import openai
 
     from tinyllm_magic import LLMCall, map_rows, override
@@ -159,6 +162,21 @@ def calls(delay, names=None):
                 table = map_rows(call, ({"n": n} for n in range(CALLS)), workers=AT_A_TIME, mode=mode, progress=False)
             assert not table.failed
 
+        def ideally():
+            """What a recorded row takes at least: its prompt rendered and hashed, its line found, read and decoded."""
+            template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string("Number {{ n }}")
+            with Path(os.environ["TINYLLM_STORE"]).open("rb", buffering=0) as file:
+                for number, (offset, length) in zip(range(CALLS), itertools.cycle(lines)):  # the other never ends
+                    body = {"model": MODEL, "messages": [{"role": "user", "content": template.render(n=number)}]}
+                    hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+                    file.seek(offset)
+                    json.loads(file.read(length))
+
+        ours("refresh")
+        lines, at = [], 0
+        for line in Path(os.environ["TINYLLM_STORE"]).read_bytes().splitlines(keepends=True):
+            lines.append((at, len(line)))
+            at += len(line)
         ways = {
             "http.client, bare": lambda: in_threads(bare.ask),
             "the SDK on threads": lambda: in_threads(lambda n: sdk.chat.completions.create(model=MODEL, messages=asked(n))),
@@ -167,6 +185,7 @@ def calls(delay, names=None):
             "ours, live": lambda: ours("off"),
             "ours, recording": lambda: ours("refresh"),
             "ours, recorded": lambda: ours("auto"),
+            "a recorded row, ideally": ideally,
         }
         best = measure({name: way for name, way in ways.items() if names is None or name in names})
     first, first_cpu = best["http.client, bare"]
@@ -186,6 +205,51 @@ def rows():
 def delayed():
     """50 ms a call: what the whole takes."""
     yield from calls(0.05, ("http.client, bare", "the SDK on threads", "ours, live", "ours, recording"))
+
+
+def processes():
+    """With dask, in one process and in two, of four threads each, where the server takes its time."""
+    import distributed
+
+    from tinyllm_magic import LLMCall, map_rows
+
+    call, count = LLMCall(None, "Number {{ n }}", model=MODEL), 160
+    with Served(0.25):
+        for workers in (1, 2):
+            options = {"n_workers": workers, "threads_per_worker": 4, "processes": True, "dashboard_address": "127.0.0.1:0"}
+            with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+                map_rows(call, [{"n": -n} for n in range(1, 33)], mode="off", executor=client, progress=False)
+                began = time.perf_counter()
+                table = map_rows(call, ({"n": n} for n in range(count)), mode="off", executor=client, progress=False)
+                seconds = time.perf_counter() - began
+                assert not table.failed
+            yield (
+                f"{count} calls of 100 ms, by {workers} process{'es' * (workers > 1)} of a dask cluster",
+                f"{count / seconds:,.0f} a second",
+            )
+
+
+def recorded():
+    """A recorded cell against an empty magic with one display."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import HTML, display
+    from IPython.utils.capture import capture_output
+
+    os.environ["TINYLLM_API_TYPE"] = "echo"
+    shell = InteractiveShell.instance()
+    shell.history_manager.enabled = False
+    shell.run_line_magic("load_ext", "tinyllm_magic")
+    shell.register_magic_function(lambda _, cell: display(HTML(f"<p>{cell}</p>"), metadata={"a": 1}), "cell", "empty")
+
+    def run(magic):
+        with capture_output():
+            for _ in range(50):
+                assert shell.run_cell(f"%%{magic}\nHello, this is a question of some words.").success
+
+    best = measure({name: lambda name=name: run(name) for name in ("empty", "llm")})
+    del os.environ["TINYLLM_API_TYPE"]
+    for name, (seconds, cpu) in best.items():
+        yield f"a recorded cell: %%{name}", f"{seconds / 50 * 1e3:.1f} ms, {cpu / 50 * 1e3:.1f} ms of CPU ({cpu / best['empty'][1]:.2f} x)"
 
 
 def cells():
@@ -258,7 +322,7 @@ def first():
             yield f"the first cell of a kernel, TRANSPORT={transport}", f"{seconds:.2f} s, {cpu:.2f} s of CPU (best of 5)"
 
 
-BENCHES = {"rows": rows, "delayed": delayed, "cells": cells, "first": first}
+BENCHES = {"rows": rows, "delayed": delayed, "processes": processes, "cells": cells, "recorded": recorded, "first": first}
 
 
 def main(names):
