@@ -218,14 +218,17 @@ def processes():
         for workers in (1, 2):
             options = {"n_workers": workers, "threads_per_worker": 4, "processes": True, "dashboard_address": "127.0.0.1:0"}
             with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-                map_rows(call, [{"n": -n} for n in range(1, 33)], mode="off", executor=client, progress=False)
+                client.wait_for_workers(workers)
+                map_rows(call, [{"n": -n} for n in range(8 * workers)], mode="off", executor=client, progress=False)
                 began = time.perf_counter()
+                client.gather([client.submit(time.sleep, 0.25, pure=False) for _ in range(count)])
+                bare, began = time.perf_counter() - began, time.perf_counter()
                 table = map_rows(call, ({"n": n} for n in range(count)), mode="off", executor=client, progress=False)
                 seconds = time.perf_counter() - began
                 assert not table.failed
             yield (
-                f"{count} calls of 100 ms, by {workers} process{'es' * (workers > 1)} of a dask cluster",
-                f"{count / seconds:,.0f} a second",
+                f"{count} calls of 250 ms, processes of a dask cluster: {workers}",
+                f"{count / seconds:,.1f} a second (naps as long: {count / bare:,.1f})",
             )
 
 
