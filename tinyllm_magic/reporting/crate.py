@@ -40,8 +40,9 @@ def write_crate(reports: Sequence[Report]) -> str:
     crate = load_library("rocrate.rocrate", "report").ROCrate(version=VERSION)
     crate.metadata.extra_terms.update(_TERMS)
     _describe_root(crate, reports)
-    for report in reports:
-        _describe_notebook(crate, report)
+    actions = [action for report in reports for action in _describe_notebook(crate, report)]
+    if actions:
+        crate.root_dataset["mentions"] = _one_or_all(actions)
     return json.dumps(mask_data(crate.metadata.generate()), ensure_ascii=False, indent=2, default=str) + "\n"
 
 
@@ -57,7 +58,13 @@ def _describe_root(crate: Any, reports: Sequence[Report]) -> None:
     crate.root_dataset["conformsTo"] = profile
 
 
-def _describe_notebook(crate: Any, report: Report) -> None:
+def _one_or_all(values: list[Any]) -> Any:
+    """A single value as itself: RO-Crate's JSON-LD has no lists of one."""
+    return values[0] if len(values) == 1 else values
+
+
+def _describe_notebook(crate: Any, report: Report) -> list[Any]:
+    """The files of a notebook and the models that answered it; returns the actions in which they did."""
     evidence, found = report.evidence, report.found
     python = _add(crate, "https://www.python.org/", "ComputerLanguage", name="Python", url="https://www.python.org/")
     notebook = _add_file(crate, evidence.notebook, "application/x-ipynb+json", ["File", "SoftwareSourceCode"], name=found.title)
@@ -76,11 +83,13 @@ def _describe_notebook(crate: Any, report: Report) -> None:
         url=_HOME,
         softwareVersion=", ".join(found.recorded_with) or "unknown",
     )
+    actions = []
     for number, use in enumerate(found.models, 1):
         action = _describe_use(crate, use, f"{_identify(evidence.notebook.name)}-{number}")
         action["instrument"] = [_describe_model(crate, use), recorder]
-        action["object"], action["result"] = notebook, stores[0] if len(stores) == 1 else stores
-        crate.root_dataset.append_to("mentions", action)
+        action["object"], action["result"] = notebook, _one_or_all(stores)
+        actions.append(action)
+    return actions
 
 
 def _describe_use(crate: Any, use: ModelUse, identity: str) -> Any:
