@@ -2,6 +2,7 @@ import re
 import sys
 
 import pytest
+import wcwidth
 from htmlaudit import ATTACKS, Page
 
 from tinyllm_magic.display import html_tables, html_text, markup
@@ -207,7 +208,7 @@ def test_a_table_fits_the_width_of_a_terminal_and_loses_nothing(width):
 
     text = html_tables.write_table(columns, [row, ["a", 1, None]], width)
 
-    assert all(html_tables.wcwidth.wcswidth(line) <= width for line in text.splitlines())
+    assert all(wcwidth.wcswidth(line) <= width for line in text.splitlines())
     assert [text.count(c) for c in "日x"] == [20, 50]
     assert text.count("word") == 30
 

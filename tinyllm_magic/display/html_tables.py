@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import wcwidth
-
 from ..text_format import printable, shorten
 from .html_text import escape
 
@@ -65,6 +63,8 @@ def _fit(widths: Sequence[int], width: int) -> list[int]:
 
 def _wrap_row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
     """A row's text, each cell broken where it is wider than its column."""
+    import wcwidth  # a cell without a table needs none
+
     cells = [[text] if _measure(text) <= width else wcwidth.wrap(text, width) for text, width in zip(row, widths, strict=True)]
     lines = itertools.zip_longest(*cells, fillvalue="")
     return [_GAP.join(c + " " * (w - _measure(c)) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
@@ -72,6 +72,10 @@ def _wrap_row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 def _measure(text: str) -> int:
     """Cells of a terminal that a text takes."""
+    if text.isascii() and text.isprintable():
+        return len(text)
+    import wcwidth
+
     return max(0, wcwidth.wcswidth(text))
 
 
