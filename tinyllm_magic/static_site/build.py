@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import html
 import json
@@ -42,6 +43,9 @@ _EXTRAS = {
     "stats": ("numpy", "scipy", "scikit-learn", "statsmodels", "krippendorff"),
 }
 _FRAMES = frozenset({"pandas", "polars", "pyarrow"})
+
+_FRONT_END = 2_200_000
+"""Bytes of JupyterLite's own scripts that a notebook's page fetches, compressed."""
 
 Progress = Callable[[str], None]
 
@@ -275,5 +279,15 @@ def _entry(planned: PlannedNotebook) -> pages.Entry:
 
 
 def _first_visit(folder: Path) -> int:
-    """About how many megabytes a reader's browser fetches for the first run."""
-    return round(sum(path.stat().st_size for path in (folder / "run" / "static" / "pyodide").iterdir()) * 0.75e-6 + 4)
+    """About how many megabytes a reader's browser fetches for the first run, served compressed."""
+    place = folder / "run" / "static" / "pyodide"
+    entries = json.loads((place / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
+    names, todo = set[str](), [*_KERNEL]
+    while todo:
+        name = todo.pop()
+        if name in entries and name not in names:
+            names.add(name)
+            todo += entries[name]["depends"]
+    size = sum((place / str(entries[name]["file_name"])).stat().st_size for name in names)
+    size += sum(len(gzip.compress(path.read_bytes(), 5)) for path in place.iterdir() if path.suffix not in (".whl", ".zip"))
+    return round((size + (place / "python_stdlib.zip").stat().st_size + _FRONT_END) / 1e6)

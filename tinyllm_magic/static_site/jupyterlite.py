@@ -78,6 +78,7 @@ def kernel_settings(pyodide_url: str, packages: list[str], environ: Mapping[str,
         "settingsStorageDrivers": memory,
         "workspacesStorageDrivers": memory,
         "litePluginSettings": {f"{_KERNEL}:kernel": kernel},
+        "settingsOverrides": {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}},  # dark where the reader's system is
     }
 
 
