@@ -6,7 +6,7 @@ import sys
 import nbformat
 import pytest
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 
 
 @pytest.mark.model

@@ -6,7 +6,7 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from notebookmaker import Book, printed
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 
 
 class Kernel:

@@ -12,7 +12,7 @@ from fakeserver import FakeServer, Turn
 from IPython.utils.capture import capture_output
 
 from tinyllm_magic import LLMCall, ModelManager, OpenAIClient, Store, redaction
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.display import tables
 from tinyllm_magic.recording.store import StoreWarning
 

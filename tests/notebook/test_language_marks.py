@@ -5,7 +5,7 @@ import json
 import nbformat
 import pytest
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 
 CODE, VSCODE = nbformat.v4.new_code_cell, {"languageId": "markdown"}
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from recordedbook import record
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.models.catalog import EMBEDDED
 
 SENTENCE = "one recorded answer at the model's own temperature cannot tell"

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from recordedbook import record, write_book
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 
 
 def git(folder, *arguments):

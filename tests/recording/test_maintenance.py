@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tinyllm_magic import Message, Request, Store
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.responses import Answer, Record
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from records import filled, make
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.errors import StoreError
 from tinyllm_magic.recording.record_text import format_record, write_store
 from tinyllm_magic.responses import ToolCall

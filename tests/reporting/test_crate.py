@@ -8,7 +8,7 @@ import pytest
 from notebookmaker import shown
 from records import make
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.errors import MissingExtraError
 from tinyllm_magic.reporting.crate import write_crate
 

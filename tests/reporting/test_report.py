@@ -11,7 +11,7 @@ import pytest
 from notebookmaker import shown
 from records import make
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.evidence.pinning import is_dated
 from tinyllm_magic.reporting.checklists import ANSWERED, FACTS, PARTLY, PERSON, read_guidelines
 from tinyllm_magic.reporting.data import to_data, write_json

@@ -3,7 +3,7 @@
 import pytest
 from notebookmaker import Book
 
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 
 
 @pytest.fixture

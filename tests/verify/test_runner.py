@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from notebookmaker import Book, printed
 
 from tinyllm_magic import Store
-from tinyllm_magic.cli import main
+from tinyllm_magic.cli.command_line import main
 from tinyllm_magic.verify import kernels
 from tinyllm_magic.verify.environment import closed_environment
 
@@ -583,7 +583,7 @@ def test_cache_refuses_what_is_no_store_in_one_sentence(what, run, tmp_path):
 
 def test_an_interrupt_ends_the_kernels_at_once(tmp_path):
     book = Book(tmp_path / "b", HANGS)
-    code = f"import sys; from tinyllm_magic.cli import main; sys.exit(main(['verify', {str(book.path)!r}]))"
+    code = f"import sys; from tinyllm_magic.cli.command_line import main; sys.exit(main(['verify', {str(book.path)!r}]))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         assert process.poll() is None
