@@ -25,7 +25,6 @@ from .report import Report
 
 VERSION = "1.1"
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-_HOME = "https://pypi.org/project/tinyllm-magic"
 _TERMS = {
     "digitalSourceType": "https://schema.org/digitalSourceType",
     "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
@@ -77,10 +76,9 @@ def _describe_notebook(crate: Any, report: Report) -> list[Any]:
         store["digitalSourceType"] = {"@id": TRAINED_MEDIA}
     recorder = _add(
         crate,
-        "/".join((_HOME, *found.recorded_with)),
+        "-".join(("#tinyllm-magic", *found.recorded_with)),
         "SoftwareApplication",
         name="tinyllm-magic",
-        url=_HOME,
         softwareVersion=", ".join(found.recorded_with) or "unknown",
     )
     actions = []
