@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..verify.cell_text import title_of
-from ..verify.compare import NAMESPACE
+from ..verify.shown_answers import list_of, read_facts, read_keys
 
 PROMPT_CELL, LINE, PYTHON = "prompt cell", "%llm in Python", "Python"
 _LINE = re.compile(r"^\s*(?:[\w.\[\]]+\s*=\s*)?%llm\s+(.*)$", re.MULTILINE)
@@ -69,7 +69,7 @@ def read_cells(notebook: Any) -> tuple[SavedCell, ...]:
 
 def _read_cell(number: int, cell: Any) -> SavedCell:
     outputs = cell.get("outputs") or ()
-    facts = [found for output in outputs if (found := _facts_of(output)) is not None]
+    facts = read_facts(outputs)
     kind, texts = _find_prompts(cell.source)
     return SavedCell(
         number=number,
@@ -77,31 +77,13 @@ def _read_cell(number: int, cell: Any) -> SavedCell:
         source=cell.source,
         kind=kind,
         executed=cell.get("execution_count") is not None or bool(outputs),
-        keys=tuple(dict.fromkeys(key for found in facts for key in _keys_in(found))),
+        keys=tuple(dict.fromkeys(key for found in facts for key in read_keys(found))),
         rows=sum(_count_rows(found) for found in facts),
         unlisted=sum(_count_unlisted(found) for found in facts),
         texts=texts,
-        scores=tuple(score for found in facts for score in _list_of(found, "scores") if isinstance(score, Mapping)),
+        scores=tuple(score for found in facts for score in list_of(found, "scores") if isinstance(score, Mapping)),
         fails=any(output.get("output_type") == "error" for output in outputs),
     )
-
-
-def _facts_of(output: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    facts = (output.get("metadata") or {}).get(NAMESPACE)
-    return facts if isinstance(facts, Mapping) and "about" not in facts else None  # a dry run has a key, and no answer
-
-
-def _keys_in(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The keys of the answers that one output shows, and of the requests on the way to them; anybody may have written it."""
-    for part in (facts, *_list_of(facts, "answers"), facts.get("table")):
-        if isinstance(part, Mapping):
-            known = [*_list_of(part, "steps"), part.get("key"), *_list_of(part, "keys")]
-            yield from (key for key in known if isinstance(key, str) and key)
-
-
-def _list_of(facts: Mapping[str, Any], name: str) -> Sequence[Any]:
-    found = facts.get(name)
-    return found if isinstance(found, list) else ()
 
 
 def _count_rows(facts: Mapping[str, Any]) -> int:
@@ -112,7 +94,7 @@ def _count_rows(facts: Mapping[str, Any]) -> int:
 
 def _count_unlisted(facts: Mapping[str, Any]) -> int:
     table = facts.get("table")
-    return max(0, _count_rows(facts) - len(_list_of(table, "keys"))) if isinstance(table, Mapping) else 0
+    return max(0, _count_rows(facts) - len(list_of(table, "keys"))) if isinstance(table, Mapping) else 0
 
 
 def _find_prompts(source: str) -> tuple[str, tuple[str, ...]]:

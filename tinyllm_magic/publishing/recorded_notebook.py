@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,8 @@ from ..recording.store import Store
 from ..responses import Record
 from ..verify import kernels
 from ..verify.cell_text import is_prompt, title_of
-from ..verify.compare import NAMESPACE
 from ..verify.kernels import NotebookError
+from ..verify.shown_answers import read_facts, read_keys
 from ..verify.stores import FoundStore, find_store
 
 
@@ -45,7 +45,7 @@ class RecordedCell:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The keys of the records that the outputs show."""
-        return tuple(dict.fromkeys(key for facts in self.facts for key in _read_keys(facts)))
+        return tuple(dict.fromkeys(key for facts in self.facts for key in read_keys(facts)))
 
 
 @dataclass(frozen=True)
@@ -103,19 +103,4 @@ def _find_in_siblings(own: Store, keys: Sequence[str]) -> dict[str, Record]:
 
 
 def _read_cell(number: int, cell: Any) -> RecordedCell:
-    facts = ((output.get("metadata") or {}).get(NAMESPACE) for output in cell.get("outputs", ()))
-    shown = tuple(f for f in facts if isinstance(f, dict) and "about" not in f)
-    return RecordedCell(number, str(cell.get("id", "")), str(cell.source), shown)
-
-
-def _read_keys(facts: Mapping[str, Any]) -> Iterator[str]:
-    """The keys that the metadata of one output names: of an answer, of several, of a table's first rows."""
-    table = facts.get("table")
-    for part in (facts, *_as_list(facts.get("answers")), table if isinstance(table, Mapping) else {}):
-        if isinstance(part, Mapping):
-            named = (*_as_list(part.get("steps")), part.get("key"), *_as_list(part.get("keys")))
-            yield from (key for key in named if isinstance(key, str) and key)
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return RecordedCell(number, str(cell.get("id", "")), str(cell.source), read_facts(cell.get("outputs", ())))
