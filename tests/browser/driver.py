@@ -220,7 +220,7 @@ class Notebook:
         if page is None:
             self._load(name)
         else:
-            self.page.evaluate(OPEN, name)
+            self._await(OPEN, name)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
             self.wait_idle()
@@ -244,12 +244,24 @@ class Notebook:
 
     def command(self, name: str) -> None:
         """Run one of the application's commands to its end."""
-        self.page.evaluate("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
+        self._await("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
+
+    def _await(self, function: str, value: object = None) -> None:
+        """Run a function of the page to the end of its promise, which may never come: a page waits for it without a limit."""
+        late = "new Promise((_, fail) => setTimeout(fail, 180_000, new Error('not done in 180 s')))"
+        self.page.evaluate(f"value => Promise.race([({function})(value), {late}])", value)
 
     def wait_answered(self) -> None:
         """Until the kernel has answered all that it was asked, completions too."""
         kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
-        self.page.evaluate(f"() => {kernel}.requestKernelInfo().then(() => null)")
+        self.page.evaluate(f"() => {{ window.answered = false; {kernel}.requestKernelInfo().then(() => {{ window.answered = true; }}); }}")
+        self.page.wait_for_function("() => window.answered")
+
+    def wait_run(self, index: int) -> None:
+        """Until a cell has run: a kernel can call itself idle, for what came in beside, while it is still at it."""
+        ran = "i => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount"
+        self.page.wait_for_function(ran, arg=index)
+        self.wait_idle()
 
     def wait_idle(self) -> None:
         """Until the kernel rests."""
@@ -327,7 +339,7 @@ class Notebook:
 
     def leave(self) -> Page:
         """Close all that is open, end the kernels, and give back the page, in which JupyterLab runs on."""
-        self.page.evaluate(LEAVE)
+        self._await(LEAVE)
         for event, listener in self._listeners.items():
             self.page.remove_listener(event, listener)
         return self.page

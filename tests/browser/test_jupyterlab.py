@@ -87,7 +87,7 @@ def test_a_panel_moved_while_the_kernel_is_busy_catches_up_in_both_of_its_views(
     expect(first).to_have_value("0.5")
     expect(second).to_have_value("0.5")
     (book.server.root / "go").write_text("")
-    book.wait_idle()
+    book.wait_run(3)
     expect(book.output(2).get_by_role("status")).to_have_text(re.compile("holds for the next cells"))
     book.run(4)
     expect(book.output(4)).to_contain_text("{'temperature': 0.5}")

@@ -105,7 +105,7 @@ def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
     type_into(book, 2, " and {{ topic | up")
     assert source(book, 2) == "%%llm\n{{ poem}} and {{ topic | up}}"
     (book.server.root / "go").write_text("")
-    book.wait_idle()
+    book.wait_run(3)
     (book.server.root / "go").unlink()
     book.wait_answered()
     type_on(book, "p")
