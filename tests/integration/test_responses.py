@@ -8,10 +8,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from responsesformat import answer, call, events, message, reasoning, stream, whole
 
 from tinyllm_magic import Chat, LLMCall, OpenAIClient, client, compare, override, register_client
-from tinyllm_magic.batch import table
 from tinyllm_magic.clients.sessions import session
 from tinyllm_magic.errors import BadResponseError, InvalidRequestError, OptionError, RateLimitError, ServerError, UnsupportedError
-from tinyllm_magic.messages import Message
+from tinyllm_magic.messages import Message, read_request
 from tinyllm_magic.models import endpoints
 from tinyllm_magic.notebook import panel_answers
 from tinyllm_magic.providers import addresses
@@ -375,7 +374,7 @@ def test_a_row_read_back_from_disk_knows_its_request(own, recording):
     own(answer(first), answer(THOUGHT))
     request = ask(tools=[add]).request
     assert request.messages[1].output_items
-    assert table._rebuild_request(request.canonical()) == request
+    assert read_request(request.canonical()) == request
 
 
 def test_a_prompt_file_may_ask_through_it(start, monkeypatch):

@@ -322,7 +322,7 @@ def test_an_interrupt_is_felt_while_the_prompt_is_still_being_read(local):
 
     def ask_and_interrupt():
         thread.start()
-        ask(local, "fox " * 900)
+        ask(local, "fox " * 1900)
 
     slot(local)
     thread = threading.Thread(target=interrupt, daemon=True)

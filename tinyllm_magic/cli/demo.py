@@ -1,4 +1,4 @@
-"""The command ``demo``: the first notebook, live on the embedded model."""
+"""The demonstration: the first notebook, live on the embedded model."""
 
 from __future__ import annotations
 
