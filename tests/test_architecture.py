@@ -61,7 +61,7 @@ ATTACKS = [
     ("verify/runner.py", "from ..clients import sessions"),
     ("verify/runner.py", "from ..display import cards"),
     ("notebook/magics.py", "from .. import cli"),
-    ("notebook/magics.py", "from ..publishing import recorded_notebook"),
+    ("notebook/magics.py", "from ..changes import recorded_notebook"),
     ("recording/recorder.py", "import jinja2"),
     ("clients/client.py", "import openai"),
     ("notebook/magics.py", "import openai"),

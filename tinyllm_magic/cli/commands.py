@@ -45,7 +45,7 @@ def run_verify(chosen: argparse.Namespace) -> int:
 
 def run_drift(chosen: argparse.Namespace) -> int:
     """Ask recorded questions again: the plan first, then the verdicts; progress on standard error."""
-    from ..publishing import drift, drift_report
+    from ..changes import drift, drift_report
 
     run = drift.plan_drift(chosen.notebook, drift.DriftOptions(chosen.sample, chosen.budget, chosen.seed, chosen.allow_unpriced))
     print_lines(drift_report.describe_plan(run))
@@ -76,7 +76,7 @@ def run_report(chosen: argparse.Namespace) -> int:
 
 def run_diff(chosen: argparse.Namespace) -> int:
     """Compare two versions, and write what differs."""
-    from ..publishing import diff, diff_html, diff_markdown, diff_text
+    from ..changes import diff, diff_html, diff_markdown, diff_text
 
     found = diff.compare(chosen.before, chosen.after)
     if chosen.format == "html":

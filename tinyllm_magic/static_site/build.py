@@ -192,7 +192,7 @@ def _own_needs(packages: Packages) -> list[str]:
 def _own_wheel(folder: Path) -> Path:
     """This package as it is installed here, without what only a Jupyter server or a shell needs."""
     home = Path(__file__).parent.parent
-    left_out = {"labextension", "publishing", "static_site", "verify", "__pycache__"}
+    left_out = {"changes", "labextension", "static_site", "verify", "__pycache__"}
     files = {
         f"{home.name}/{path.relative_to(home).as_posix()}": path.read_bytes()
         for path in sorted(home.rglob("*"))

@@ -3,8 +3,8 @@
 import pytest
 from recordedbook import record
 
-from tinyllm_magic.publishing.drift_sample import Question
-from tinyllm_magic.publishing.drift_verdict import CHANGED, SAME, UNKNOWN, correct_tests, judge, needs_more
+from tinyllm_magic.changes.drift_sample import Question
+from tinyllm_magic.changes.drift_verdict import CHANGED, SAME, UNKNOWN, correct_tests, judge, needs_more
 from tinyllm_magic.responses import Answer, ToolCall
 
 ONE = "one recorded answer at {} cannot tell: `-n 5` records more"
@@ -112,8 +112,8 @@ def test_tests_are_corrected_for_their_number():
 
 
 def test_without_the_libraries_of_statistics_the_fingerprint_is_left(monkeypatch):
+    from tinyllm_magic.changes import drift_verdict
     from tinyllm_magic.errors import MissingExtraError
-    from tinyllm_magic.publishing import drift_verdict
 
     def missing(*_):
         raise MissingExtraError("scipy is not installed", extra="stats", hint="pip install it.")

@@ -9,12 +9,12 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from recordedbook import record, write_book
 
 from tinyllm_magic import Store
-from tinyllm_magic.publishing import diff_markdown
-from tinyllm_magic.publishing.diff_html import draw_page
-from tinyllm_magic.publishing.diff_markdown import write_markdown
-from tinyllm_magic.publishing.diff_text import write_text
-from tinyllm_magic.publishing.notebook_diff import compare_notebooks
-from tinyllm_magic.publishing.recorded_notebook import read_recorded
+from tinyllm_magic.changes import diff_markdown
+from tinyllm_magic.changes.diff_html import draw_page
+from tinyllm_magic.changes.diff_markdown import write_markdown
+from tinyllm_magic.changes.diff_text import write_text
+from tinyllm_magic.changes.notebook_diff import compare_notebooks
+from tinyllm_magic.changes.recorded_notebook import read_recorded
 from tinyllm_magic.responses import Answer, Usage
 
 

@@ -6,8 +6,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from records import filled
 
 from tinyllm_magic import Store
+from tinyllm_magic.changes.recorded_notebook import read_recorded
 from tinyllm_magic.errors import StoreError
-from tinyllm_magic.publishing.recorded_notebook import read_recorded
 from tinyllm_magic.verify.kernels import NotebookError
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tinyllm_magic import Message, Request
+from tinyllm_magic.changes.recorded_routes import find_route
 from tinyllm_magic.clients.sessions import Session
 from tinyllm_magic.errors import ConfigError
 from tinyllm_magic.models.catalog import EMBEDDED
-from tinyllm_magic.publishing.recorded_routes import find_route
 from tinyllm_magic.settings import layers
 
 TABLES = """

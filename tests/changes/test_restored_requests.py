@@ -10,9 +10,9 @@ from tinyllm_magic import Message, Request
 from tinyllm_magic.attachments.images import fit_image
 from tinyllm_magic.attachments.parts import make_part
 from tinyllm_magic.attachments.sources import read_file, read_image
+from tinyllm_magic.changes.restored_requests import FilesBelow, restore_request
 from tinyllm_magic.errors import PromptError
 from tinyllm_magic.file_text import to_data_url
-from tinyllm_magic.publishing.restored_requests import FilesBelow, restore_request
 
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 

@@ -3,8 +3,8 @@
 import pytest
 from recordedbook import record
 
-from tinyllm_magic.publishing.drift_sample import choose_questions, list_questions
-from tinyllm_magic.publishing.recorded_notebook import read_recorded
+from tinyllm_magic.changes.drift_sample import choose_questions, list_questions
+from tinyllm_magic.changes.recorded_notebook import read_recorded
 
 
 def read(path):
