@@ -59,11 +59,6 @@ def is_drawn(record: Record) -> bool:
     return params.get("seed") is None and temperature != 0 and params.get("top_k") != 1
 
 
-def list_unseeded(records: Iterable[Record]) -> Counter[str]:
-    """The models that were sampled without a seed, with how many answers each gave."""
-    return Counter(str(r.request.get("model", "")) for r in records if is_drawn(r))
-
-
 def find_unpinned(evidence: Evidence, answers: Sequence[Record]) -> tuple[Unpinned, ...]:
     """All that could not be pinned, each with its count; an empty tuple where nothing is left to chance."""
     return (*_about_models(answers), *_about_draws(answers), *_about_numbers(answers), *_about_files(evidence), *_about_stores(evidence))

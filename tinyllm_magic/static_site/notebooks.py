@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,8 +183,3 @@ def read_published(name: str, path: Path) -> bytes:
     """What the site holds of a file: of ``config.ini`` no key, which no reader needs."""
     data = path.read_bytes()
     return _KEY_LINE.sub(b"", data) if name == _TAKEN_ALWAYS else data
-
-
-def total_size(files: Iterable[Path]) -> int:
-    """Bytes of these files."""
-    return sum(path.stat().st_size for path in files)
