@@ -42,6 +42,9 @@ def pytest_xdist_make_scheduler(config, log):
             file = super()._split_scope(nodeid)
             return "tests/browser" if file.startswith("tests/browser/") else file
 
+        def mark_test_pending(self, _nodeid):
+            """A test at which a process ended is asked again in a new one: ``remove_node`` has put it back already."""
+
     return Scheduling(config, log)
 
 
