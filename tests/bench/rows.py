@@ -1,4 +1,4 @@
-"""Many rows, measured: `python tests/bench/rows.py [speed recorded memory faults stop …]`.
+"""Many rows, measured: `python tests/bench/rows.py [speed recorded memory resume faults stop …]`.
 
 The server runs in a process of its own, so that on two cores it does not slow the client it serves.
 """
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -171,6 +172,43 @@ def measure(count):
     print(f"{grown / 1024:,.0f} MB more at the most ({grown * 1024 / count:,.0f} bytes a row), {len(table) / taken:,.0f} rows a second")
 
 
+def resume():
+    """Recorded rows of a store of as many records, in a process of their own; a million takes some minutes."""
+    for count in (10_000, 100_000, 1_000_000):
+        for step in ("--fill", "--resume"):
+            done = subprocess.run([sys.executable, __file__, step, str(count)], capture_output=True, text=True, check=True)
+        yield f"resuming {count:,} recorded rows of a generator", done.stdout.strip()
+
+
+def fill(count):
+    """Write the store that is resumed."""
+    from tinyllm_magic.messages import Message
+    from tinyllm_magic.recording.codec import encode, header_line
+    from tinyllm_magic.responses import Answer, Record, Usage
+
+    first = call().prepare(n=-1).request
+    with Path(f"{count}.llm.jsonl").open("wb") as file:
+        file.write(header_line({}))
+        for n in range(count):
+            asked = replace(first, messages=(Message("user", f"Number {n}"),))
+            answer = Answer(text=f"answer to Number {n}", finish_reason="stop", usage=Usage(5, 5), model=first.model)
+            file.write(encode(Record(asked.key, asked.form, answer, "2026-01-01T00:00:00.000Z", 0.5, 0.001, "0.1.0")))
+
+
+def resume_all(count):
+    """One process, strictly replayed: the memory that it grows by at the most, and its speed."""
+    os.environ |= {"TINYLLM_MODE": "replay", "TINYLLM_STORE": f"{count}.llm.jsonl"}
+    from tinyllm_magic import map_rows
+
+    map_rows(call(), [{"n": 0}], progress=False)
+    before, began = peak(), (time.perf_counter(), time.process_time())
+    table = map_rows(call(), ({"n": n} for n in range(count)), progress=False)
+    seconds, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+    assert len(table) == count
+    assert not table.failed
+    print(f"{(peak() - before) / 1024:,.0f} MB more at the most, {count / seconds:,.0f} rows a second ({cpu / count * 1e6:.0f} µs of CPU)")
+
+
 def peak():
     """Most kilobytes that this program has held; what getrusage says is also its parent's, from before it was started."""
     status = Path("/proc/self/status")
@@ -216,7 +254,8 @@ def stop():
         yield "the same again: rows answered twice", f"{facts['answered_twice']}"
 
 
-BENCHES = {"speed": speed, "recorded": recorded, "memory": memory, "faults": faults, "stop": stop}
+BENCHES = {"speed": speed, "recorded": recorded, "memory": memory, "resume": resume, "faults": faults, "stop": stop}
+STEPS = {"--memory": measure, "--fill": fill, "--resume": resume_all}
 
 
 def main(names):
@@ -232,7 +271,7 @@ def main(names):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
         serve(*sys.argv[2:])
-    elif sys.argv[1:2] == ["--memory"]:
-        measure(int(sys.argv[2]))
+    elif sys.argv[1:2] and sys.argv[1] in STEPS:
+        STEPS[sys.argv[1]](int(sys.argv[2]))
     else:
         main(sys.argv[1:])
