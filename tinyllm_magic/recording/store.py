@@ -216,7 +216,8 @@ class Store:
 
     def records(self) -> Iterator[Record]:
         """The latest whole record of every key, in the order of the file."""
-        yield from filter(None, map(self.get, self.keys()))
+        with self.reading_many():
+            yield from filter(None, map(self.get, self.keys()))
 
     def append(self, record: Record, line: bytes | None = None, *, wait: bool = True) -> bool:
         """Write one record; ``False``, with one warning, where it cannot or may not be written.
