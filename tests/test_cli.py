@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import subprocess
@@ -37,6 +38,15 @@ def test_without_a_command_the_help_is_shown(capsys):
 def test_the_installed_command_tells_its_commands():
     done = subprocess.run([sys.executable, "-m", "tinyllm_magic.cli", "--help"], capture_output=True, text=True, check=True)
     assert "demo" in done.stdout
+
+
+def test_no_command_waits_for_jsonschemas_parser_of_iris(monkeypatch):
+    monkeypatch.delitem(sys.modules, "rfc3987_syntax", raising=False)
+
+    main(["models"])
+
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("rfc3987_syntax")
 
 
 HOSTILE = "n\x1b[2J\u202e\x9b31m"

@@ -14,10 +14,13 @@ from .commands import run_cache, run_diff, run_drift, run_mark, run_models, run_
 from .demo import run_demo
 from .printing import plain_line, print_in_any_encoding
 
+_IRI_PARSER = "rfc3987_syntax"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (2: it could not be done, and standard error says why)."""
     print_in_any_encoding()
+    _leave_out_iri_parser()
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if not hasattr(chosen, "run"):
@@ -31,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("tinyllm-magic: stopped", file=sys.stderr)
         return 130
+
+
+def _leave_out_iri_parser() -> None:
+    """Keep jsonschema from its optional parser of IRIs: nothing of a notebook is one, and every command would wait 2 s for its import."""
+    sys.modules.setdefault(_IRI_PARSER, None)  # type: ignore[arg-type]  # so an import is refused
 
 
 class _Parser(argparse.ArgumentParser):
