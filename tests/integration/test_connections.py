@@ -37,7 +37,7 @@ def test_samples_that_are_watched_are_streamed(cell):
     assert cell("-n 2", "Question") is True
 
 
-def test_a_first_live_cell_imports_neither_the_sdk_nor_its_http_library(server):
+def test_a_first_live_cell_imports_neither_the_sdk_nor_its_http_library_nor_what_other_cells_need(server):
     code = """
 import os, sys
 os.environ.update(OPENAI_BASE_URL=sys.argv[1], OPENAI_API_KEY="sk-test-0123456789abcdef")
@@ -46,7 +46,9 @@ shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "tinyllm_magic")
 shell.run_cell_magic("llm", "", "Hello")
 shell.history_manager.enabled = False
-print("imported", [m for m in ("openai", "httpx2", "httpx", "httpcore2", "urllib3") if m in sys.modules])
+foreign = ["openai", "httpx2", "httpx", "httpcore2", "urllib3", "pydantic", "jsonschema", "xllamacpp", "nh3"]
+own = ["batch.table", "evaluation", "tools.runner", "providers.llamacpp", "providers.batch_service", "notebook.reports", "display.charts"]
+print("imported", [m for m in (*foreign, *(f"tinyllm_magic.{m}" for m in own)) if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code, server.url], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "imported []"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..clients.sessions import Session
-from .table import Table
 
-Watch = Callable[[Table], None]
+if TYPE_CHECKING:
+    from .table import Table  # every notebook imports this module, most ask no rows
+
+Watch = Callable[["Table"], None]
 
 
 @dataclass

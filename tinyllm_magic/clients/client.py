@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..errors import AuthError, OptionError, ProviderError, UnsupportedError
 from ..messages import Message, to_messages
@@ -19,7 +19,6 @@ from ..models.tokenizers import TokenCount
 from ..models.vendors import vendors
 from ..providers import openai, responses
 from ..providers import openai_client as vendor
-from ..providers.batch_service import BatchService
 from ..providers.echo import EchoProvider
 from ..responses import Provider
 from ..schemas.schema import Schema
@@ -32,6 +31,9 @@ from .retries import repeat
 from .sessions import Session
 from .sessions import session as process_session
 from .unreachable import explain_unreachable
+
+if TYPE_CHECKING:
+    from ..providers.batch_service import BatchService
 
 logger = logging.getLogger("tinyllm_magic")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -272,6 +274,8 @@ class OpenAIClient(SeedsConnection):
             raise _refuse_batch(f"a batch would go past {', '.join(sorted(own)) or 'the function'} of {type(self).__name__}")
         if endpoint.vendor is not None and not endpoint.known_vendor.batches:
             raise _refuse_batch(f"{endpoint.known_vendor.title} has no batch service that is asked as OpenAI's")
+        from ..providers.batch_service import BatchService  # no cell needs it
+
         return BatchService(
             lambda send: self._send_towards(plan.route, lambda: send(self.client)),
             partial(repeat, plan.policy),

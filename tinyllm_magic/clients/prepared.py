@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..attachments.parts import draw_thumbnails, has_images
 from ..errors import SchemaError, ToolError, UnsupportedError
@@ -16,7 +16,6 @@ from ..messages import Message, Request
 from ..models import pricing, tokens
 from ..models.endpoints import key_state
 from ..models.routing import Route
-from ..providers.batch_service import BatchService
 from ..recording import misses
 from ..recording.lookup import Lookup
 from ..recording.modes import Decision, Mode, decide, depends_on_record
@@ -25,8 +24,6 @@ from ..recording.single_flight import SingleFlight
 from ..recording.store import Store
 from ..responses import CUT_REASONS, Chunk, ChunkAccumulator, Provider, Response, Step, ToolResult
 from ..schemas.schema import describe_faults, follow_up
-from ..tools.runner import ToolRunner
-from ..tools.runner import follow_up as follow_up_with_results
 from ..web_page import ANSWERS_RECORDED, runs_in_page
 from . import token_counts
 from .budget import Budget, Reservation
@@ -38,6 +35,10 @@ from .plans import Plan, make_transport_provider, with_messages
 from .rate_limits import ConcurrencyGate, ConcurrencyLimit, RateLimited, RateLimiter
 from .retries import Retries
 from .tracing import trace
+
+if TYPE_CHECKING:
+    from ..providers.batch_service import BatchService
+    from ..tools.runner import ToolRunner
 
 _ALL_TRIED = "No try fits: ask for less, say in the prompt what is wanted, or ask another model; `.response.steps` has them all."
 _TRIES = "up to {} answers are asked for where they do not fit; tokens and cost are those of one"
@@ -240,6 +241,8 @@ class PreparedCall:
     @property
     def tool_runner(self) -> ToolRunner:
         """What gets the results of this call's tools."""
+        from ..tools.runner import ToolRunner  # with asyncio behind it, which a call without tools need not import
+
         return ToolRunner(
             self.plan.tools,
             self.mode,
@@ -271,6 +274,8 @@ class PreparedCall:
 
         Raises ``ToolError`` where no step is left.
         """
+        from ..tools.runner import follow_up as follow_up_with_results
+
         self._demand_step(response)
         returns = self.plan.route.facts.returns_reasoning
         messages = follow_up_with_results(response.request.messages, response, results, len(response.steps), returns_reasoning=returns)

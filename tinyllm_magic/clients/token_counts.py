@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import TinyLLMError
 from ..messages import Message, Request
 from ..models import tokens
 from ..models.routing import Route
 from ..models.tokenizers import TokenCount
-from ..providers.llamacpp import LocalProvider
+
+if TYPE_CHECKING:
+    from ..providers.llamacpp import LocalProvider
 
 
 def count(messages: str | Iterable[Message | Mapping[str, Any]], route: Route) -> TokenCount:
@@ -40,10 +42,20 @@ def split(text: str, route: Route) -> list[str] | None:
 
 def is_quick(route: Route) -> bool:
     """Whether an exact count needs no engine to be started."""
-    return route.endpoint.api_type != "local" or LocalProvider(route.endpoint.path).started
+    engine = _make_engine(route)
+    return engine is None or engine.started
 
 
 def _find_engine(route: Route) -> LocalProvider | None:
     """The engine of a model that runs here, where it can start at once."""
-    engine = LocalProvider(route.endpoint.path) if route.endpoint.api_type == "local" else None
+    engine = _make_engine(route)
     return engine if engine is not None and engine.ready else None
+
+
+def _make_engine(route: Route) -> LocalProvider | None:
+    """The engine of a model that runs here; ``None`` for one that is asked elsewhere."""
+    if route.endpoint.api_type != "local":
+        return None
+    from ..providers.llamacpp import LocalProvider
+
+    return LocalProvider(route.endpoint.path)

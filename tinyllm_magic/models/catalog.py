@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -19,6 +20,7 @@ TINY = "tiny"
 """Its short name."""
 APIS = ("chat", "responses")
 """How a model may be asked."""
+_PLAIN = re.compile(r"[^*?[]*")
 _NO_OVERRIDES: Mapping[str, Any] = MappingProxyType({})
 _WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 
@@ -89,9 +91,16 @@ def _facts(model: str, whose: str | None) -> Facts:
     names = (name, f"{whose}:{name}")
     found: dict[str, Any] = {}
     for block in read_data()["facts"]:
-        if any(fnmatchcase(n, pattern) for n in names for pattern in block["match"]):
+        if any(_fits(n, pattern) for n in names for pattern in block["match"]):
             found |= {k: _read(k, v) for k, v in block.items() if k != "match"}
     return Facts(**found)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is one of a pattern's: its plain beginning is compared first, for ``fnmatch`` compiles each pattern it is asked."""
+    beginning = _PLAIN.match(pattern)[0]  # type: ignore[index]  # it matches whatever there is
+    rest = pattern[len(beginning) :]
+    return name.startswith(beginning) and (rest == "*" or fnmatchcase(name, pattern))
 
 
 @functools.cache
@@ -132,7 +141,7 @@ def is_openai_name(model: str) -> bool:
     >>> is_openai_name("ft:gpt-4o:me::1"), is_openai_name("llama3:8b")
     (True, False)
     """
-    return any(fnmatchcase(untuned_name(model).lower(), pattern) for pattern in read_data()["names"]["openai"])
+    return any(_fits(untuned_name(model).lower(), pattern) for pattern in read_data()["names"]["openai"])
 
 
 def untuned_name(model: str) -> str:

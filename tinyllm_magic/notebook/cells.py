@@ -7,28 +7,29 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..batch.state import state as batch_state
-from ..batch.table import Table
 from ..clients.call import LLMCall
 from ..clients.chats import NextTurn, note_answer
 from ..clients.environment import running_cell
 from ..clients.prepared import AnswerStream, PreparedCall
 from ..clients.sessions import session
-from ..display import dry_run, output
 from ..display import views as display_views
 from ..display.cards import Card
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
 from ..responses import Answer, Record, Response
 from ..text_format import name_sample
-from . import batch_cells, chat_turns, panel_answers
+from . import chat_turns, panel_answers
 from .cell_calls import make_call
 from .introduction import describe_session
 from .options import Options
 from .scope import Scope
 from .state import state
+
+if TYPE_CHECKING:
+    from ..batch.table import Table
 
 
 def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping[str, Any], told: TinyLLMError | None = None) -> Response:
@@ -200,6 +201,8 @@ def ask(shell: Any, chosen: Options, text: str, scope: Scope, *, cell: bool) -> 
 
 def spread(shell: Any, chosen: Options, call: LLMCall) -> Table | None:
     """The table of a cell that asks many times; an interrupt or an error leaves what is finished where all would have been."""
+    from . import batch_cells  # a cell that asks once does without
+
     before = batch_state.last_table
     try:
         table = batch_cells.answer_many(shell, chosen, call)
@@ -261,6 +264,8 @@ def assign(shell: Any, chosen: Options, value: Any) -> None:
 
 def show_dry_run(shell: Any, prepared: PreparedCall, samples: int | None = None) -> None:
     """What --dry-run shows."""
+    from ..display import dry_run, output
+
     facts = prepared.preview()
     if samples is not None:
         known = sum(s.replays for s in make_samples(prepared, samples))

@@ -69,6 +69,15 @@ def _documented(what: str, usage: str) -> Callable[[Any], Any]:
     return decorate
 
 
+def _asking() -> ModuleType:
+    from ..collector import pause_collector
+
+    with pause_collector():
+        from . import asking
+
+    return asking
+
+
 def _commands() -> ModuleType:
     from . import commands
 
@@ -87,7 +96,7 @@ class LLMMagics(Magics):
     @cell_magic("llm")
     @_documented("Ask a language model: the cell is the prompt.", "%%llm [options]\n<prompt template>")
     def llm_cell(self, line: str, cell: str) -> None:  # noqa: D102  # the decorator documents it
-        _commands().ask_cell(self.shell, line, cell)
+        _asking().ask_cell(self.shell, line, cell)
 
     @no_var_expand
     @line_magic("llm")
@@ -96,7 +105,7 @@ class LLMMagics(Magics):
         "r = %llm [options] <prompt template>",
     )
     def llm_line(self, line: str) -> Any:  # noqa: D102  # the decorator documents it
-        return _commands().ask_line(self.shell, line)
+        return _asking().ask_line(self.shell, line)
 
     @no_var_expand
     @line_magic
@@ -298,10 +307,12 @@ def unload(shell: Any) -> None:
         return
     session.close()
     _batch_state().make_watch = None
-    if "tinyllm_magic.notebook.commands" in sys.modules:
-        from . import commands
+    if "tinyllm_magic.notebook.asking" in sys.modules:
+        _asking().stop_showing()
+    if "tinyllm_magic.notebook.panel" in sys.modules:
+        from . import panel
 
-        commands.stop_showing(shell)
+        panel.stop_following(shell)
 
 
 def _session_if_imported() -> Session | None:

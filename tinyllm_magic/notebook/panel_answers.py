@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..batch.table import Table
 from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
@@ -25,6 +24,9 @@ from ..settings.layers import Settings
 from ..settings.origins import Origin
 from ..web_page import ANSWERS_RECORDED, runs_in_page
 from .state import Question, state
+
+if TYPE_CHECKING:
+    from ..batch.table import Table
 
 _MOVABLE = ("model", *SAMPLING)
 _MOST_CHOICES = 200
