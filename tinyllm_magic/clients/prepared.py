@@ -340,12 +340,16 @@ class PreparedCall:
 
     def answer(self) -> Response:
         """The whole answer, also asked for in one piece; raises ``ProviderError`` where there is none, ``SchemaError`` where none fits."""
+        return self.replay() or self.in_one_piece().stream().finish()
+
+    def replay(self) -> Response | None:
+        """The recorded answer at once, where it was found out that it is the answer, whatever it says; else ``None``."""
         found = self.resolution
-        if found is not None and found.record is not None and found.decision is Decision.REPLAY and self._is_plain:
-            response = self.read(Response(self.request, found.record, "recorded"))  # what the pipeline would make of it
-            self.services.observe(self.plan, response, 0.0)
-            return response
-        return self.in_one_piece().stream().finish()
+        if found is None or found.record is None or found.decision is not Decision.REPLAY or not self._is_plain:
+            return None
+        response = self.read(Response(self.request, found.record, "recorded"))  # what the pipeline would make of it
+        self.services.observe(self.plan, response, 0.0)
+        return response
 
     @property
     def _is_plain(self) -> bool:
@@ -366,6 +370,9 @@ class PreparedCall:
 
     def with_notes(self, notes: Iterable[str]) -> PreparedCall:
         """The same call with more to tell its reader."""
+        notes = tuple(notes)
+        if not notes:
+            return self
         return copy_with(self, plan=copy_with(self.plan, notes=(*self.notes, *notes)))
 
     def in_pool(self, pace: RateLimiter, defers: Callable[[], bool] = bool) -> PreparedCall:
@@ -434,6 +441,11 @@ class AnswerStream:
         """Whether the store answers; looked up once."""
         self._progress.prepared = self._progress.prepared.resolved()
         return self._progress.prepared.replays
+
+    def replay(self) -> Response | None:
+        """The recorded answer in place of its pieces, where nothing has to be checked or run; else ``None``."""
+        self._progress.prepared = self._progress.prepared.resolved()
+        return self._progress.prepared.replay()
 
     @property
     def asks(self) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import operator
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+from ..environ_version import environ_version
 from ..file_text import FileText
 from ..messages import Message
 from ..models import routing, tokens
@@ -25,7 +27,8 @@ from ..settings import definitions, layers
 from ..settings.layers import Settings
 from ..settings.origins import Origin
 from . import token_counts
-from .environment import shell, version
+from .alike_calls import AlikeCalls, mark_params
+from .environment import notebook_path, shell, version
 from .fetched_files import fix
 from .own_send_message import OwnSendMessage
 from .plans import Plan, choose_advice, list_tools, make_embedding_plan, make_plan, spell_params
@@ -74,6 +77,8 @@ class Session:
         self._registered: dict[str, Any] | None = None
         self._kinds: Mapping[str, Callable[..., Any]] = {}
         self._pool: dict[Any, Any] = {}
+        self._alike = AlikeCalls()
+        self._laid: tuple[tuple[Any, ...], Settings] | None = None
         self._lock = threading.RLock()
 
     @classmethod
@@ -110,9 +115,16 @@ class Session:
 
     def settings(self) -> Settings:
         """The settings that hold now: files and environment, this session's choices, overrides."""
-        current = layers.load().over(self.chosen, Origin.SESSION) if self.chosen else layers.load()
-        for override in tuple(self.overrides):
+        below, chosen, overrides = layers.load(), self.chosen, tuple(self.overrides)
+        if not chosen and not overrides:
+            return below
+        made_of = (below, chosen, *overrides)  # none of them changes: another takes its place
+        if self._laid is not None and len(self._laid[0]) == len(made_of) and all(map(operator.is_, self._laid[0], made_of)):
+            return self._laid[1]
+        current = below.over(chosen, Origin.SESSION) if chosen else below
+        for override in overrides:
             current = current.over(override.values, Origin.OVERRIDE)
+        self._laid = (made_of, current)
         return current
 
     def choose(self, **values: Any) -> None:
@@ -140,12 +152,9 @@ class Session:
 
     def route(self, model: str | None, current: Settings) -> Route:
         """Which endpoint and model a name means now."""
-        named = model or (current.model if current.named("model") else None)
-        memory: Mapping[str, Any] = {}
-        if named is None and current.api_type is None and self.mode(current) is not Mode.OFF:
-            memory = self.stores.read_header(current)
+        memory = self._recall(model, current)
         route = routing.choose_route(
-            model=named,
+            model=model or (current.model if current.named("model") else None),
             packaged_model=str(current.model),
             api_type=current.api_type,
             models=current.usable_models(),
@@ -158,6 +167,11 @@ class Session:
         )
         outside = model is None and any(current.source(name).origin in _OUTSIDE for name in ("model", "api_type"))
         return routing.with_memory(route) if outside else route
+
+    def _recall(self, model: str | None, current: Settings) -> Mapping[str, Any]:
+        """What the store's header remembers, where nothing else says who is asked."""
+        is_told = model or current.named("model") or current.api_type is not None
+        return {} if is_told or self.mode(current) is Mode.OFF else self.stores.read_header(current)
 
     def client(self) -> Any:
         """The client that answers where nothing else is named; raises ``ConfigError`` for an unknown API type."""
@@ -214,12 +228,32 @@ class Session:
         """
         current = self.settings() if settings is None else settings
         params = list_tools(params)
+        mark = None
+        if settings is None and client is None and call is None and responses:  # as a cell asks
+            mark = self._mark_call({**params, "model": model, "mode": mode, "sample": sample}, current)
+        alike = None if mark is None else self._alike.find(mark, messages, self.registered)
+        if alike is not None:
+            return alike
         serving, route = self.resolve(client, model, current)
         how = self._recording_of(serving, current, mode)
         own = serving.own_transport(model, spell_params(params)) if client is None and call is None else call
         responses = responses and serving.takes_responses
         plan = make_plan(messages, route, current, params, **how, sample=sample, transport=own, responses=responses)
-        return self.prepare_plan(plan, serving, current)
+        prepared = self.prepare_plan(plan, serving, current)
+        if mark is not None:
+            self._alike.keep(mark, prepared, current, self.registered)
+        return prepared
+
+    def _mark_call(self, asked: Mapping[str, Any], current: Settings) -> Hashable:
+        """All that a cell's call depends on but its messages; ``None`` where that has to be looked at each time."""
+        own = mark_params(asked)
+        if own is None or current.leans_on_trust:
+            return None
+        remembered = tuple((name, repr(value)) for name, value in self._recall(asked["model"], current).items())
+        named = current.cache_file_name
+        is_folder = bool(named) and os.path.isdir(current.folder / Path(named).expanduser())  # noqa: PTH112  # Path asks twice
+        places = (notebook_path(), is_folder, shell() is None)
+        return (own, id(current), environ_version(), places, remembered, tuple(self.registered))
 
     def prepare_embedding(self, texts: Any, model: str | None = None, *, client: Client | None = None) -> PreparedCall:
         """A call for the embeddings of texts; ``model`` (default: EMBEDDING_MODEL) is a named model, VENDOR:MODEL or an id."""
@@ -293,6 +327,7 @@ class Session:
 
     def rename_notebook(self, old: Path, new: Path, root: Path) -> Tidied | None:
         """Follow the notebook to a new name, as ``Stores.rename_notebook`` says."""
+        self._alike.clear()  # their stores have moved
         return self.stores.rename_notebook(old, new, root, self.settings())
 
     def close(self) -> None:

@@ -39,14 +39,7 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
     """
     card, stream = WaitingCard(prepared, look), prepared.stream()
     try:
-        if stream.asks:
-            view.push(card.drawn)
-        for chunk in stream:
-            if chunk.restart:
-                card.drawn = replace(card.drawn, steps=describe_steps(stream.steps))
-            if chunk.source == "live" and chunk.record is None:
-                view.push(card.drawn, stream.so_far)
-        response = stream.finish()
+        response = stream.replay() or _watch_stream(view, card, stream)
     except KeyboardInterrupt:
         view.finish(replace(card.drawn, text=stream.text, reasoning=stream.reasoning, state="stopped"))
         raise Stopped(stream.text, response=make_partial_response(prepared, stream)) from None
@@ -58,6 +51,18 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
         raise
     view.finish(Card.of(response, notes=(*prepared.notes, *response.notes), **look))
     return response
+
+
+def _watch_stream(view: display_views.View, card: WaitingCard, stream: AnswerStream) -> Response:
+    """The response of a stream whose pieces are shown as they arrive."""
+    if stream.asks:
+        view.push(card.drawn)
+    for chunk in stream:
+        if chunk.restart:
+            card.drawn = replace(card.drawn, steps=describe_steps(stream.steps))
+        if chunk.source == "live" and chunk.record is None:
+            view.push(card.drawn, stream.so_far)
+    return stream.finish()
 
 
 def make_partial_response(prepared: PreparedCall, stream: AnswerStream) -> Response:

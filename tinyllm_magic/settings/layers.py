@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import configparser
 import difflib
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -95,6 +96,12 @@ class Settings:
     def replay_forced(self) -> bool:
         """Whether ``TINYLLM_MODE=replay`` forbids every other mode."""
         return self.values["mode"] == "replay" and self.sources["mode"] == _FORCING
+
+    @functools.cached_property
+    def leans_on_trust(self) -> bool:
+        """Whether what may be done with these settings hangs on the user's trust in their folder, which may come or go at any time."""
+        said = (self.sources[name].origin for name in ("base_url", "cache_file_name"))
+        return Origin.FOLDER_FILE in (*said, *self.model_origins.values())
 
     def trusts(self, model: str | None = None) -> bool:
         """Whether a key may go to the address of a named model's table, or with ``None`` to ``BASE_URL``.
