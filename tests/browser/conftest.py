@@ -146,12 +146,18 @@ def notebook7(tmp_path_factory, weights_folder):
 
 
 @pytest.fixture(scope="package")
-def idle_pages():
+def idle_lab():
     """Pages in which JupyterLab runs with nothing open: loading it anew for each test would take most of the time."""
     return []
 
 
-def _opener(request, context, server, idle_pages=None):
+@pytest.fixture(scope="package")
+def idle_notebook7():
+    """The same of Notebook 7."""
+    return []
+
+
+def _opener(request, context, server, idle_pages):
     opened = []
 
     def open_(*cells, name=None, kernel=True):
@@ -175,19 +181,19 @@ def _opener(request, context, server, idle_pages=None):
             continue
         if failed:
             book.page.screenshot(path=str(server.root / f"FAILED-{request.node.name}.png"))
-        if failed or idle_pages is None or idle_pages:
+        if failed or idle_pages:
             book.close()
         else:
             idle_pages.append(book.leave())
 
 
 @pytest.fixture
-def notebook(request, context, lab, idle_pages):
+def notebook(request, context, lab, idle_lab):
     """Opens a notebook in JupyterLab; its first cell loads the extension."""
-    yield from _opener(request, context, lab, idle_pages)
+    yield from _opener(request, context, lab, idle_lab)
 
 
 @pytest.fixture
-def classic(request, context, notebook7):
+def classic(request, context, notebook7, idle_notebook7):
     """Opens a notebook in Notebook 7."""
-    yield from _opener(request, context, notebook7)
+    yield from _opener(request, context, notebook7, idle_notebook7)
