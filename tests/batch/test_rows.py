@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import attrs
-import datasets
 import duckdb
 import numpy as np
 import pandas as pd
@@ -63,6 +62,12 @@ def sqlite_rows():
     return rows
 
 
+def hugging_face():
+    import datasets
+
+    return datasets.Dataset.from_dict({"w": WORDS})
+
+
 ARROW = pa.table({"w": WORDS})
 
 
@@ -87,9 +92,9 @@ ARROW = pa.table({"w": WORDS})
         pytest.param(lambda: ARROW.to_reader(max_chunksize=3), id="Arrow reader"),
         pytest.param(lambda: duckdb.connect().execute("SELECT unnest(['tea', 'milk', 'tea', 'water']) AS w"), id="DuckDB result"),
         pytest.param(lambda: duckdb.sql("SELECT unnest(['tea', 'milk', 'tea', 'water']) AS w"), id="DuckDB relation"),
-        pytest.param(lambda: datasets.Dataset.from_dict({"w": WORDS}), id="Hugging Face"),
-        pytest.param(lambda: datasets.Dataset.from_dict({"w": WORDS})["w"], id="Hugging Face column"),
-        pytest.param(lambda: datasets.Dataset.from_dict({"w": WORDS}).to_iterable_dataset(), id="Hugging Face stream"),
+        pytest.param(hugging_face, id="Hugging Face"),
+        pytest.param(lambda: hugging_face()["w"], id="Hugging Face column"),
+        pytest.param(lambda: hugging_face().to_iterable_dataset(), id="Hugging Face stream"),
         pytest.param(lambda: [Attrs(w) for w in WORDS], id="attrs"),
         pytest.param(lambda: np.array([(w,) for w in WORDS], dtype=[("w", "U9")]), id="structured array"),
         pytest.param(lambda: np.rec.array([(w,) for w in WORDS], dtype=[("w", "U9")]), id="record array"),
@@ -132,7 +137,9 @@ def test_the_answers_of_a_table_are_a_column_of_its_rows(scripted):
 
 
 def test_a_dataset_of_several_splits_says_which_to_choose():
-    splits = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"w": WORDS}), "test": datasets.Dataset.from_dict({"w": WORDS})})
+    from datasets import DatasetDict
+
+    splits = DatasetDict({"train": hugging_face(), "test": hugging_face()})
 
     with pytest.raises(OptionError, match=r"\['train'\] or \['test'\]"):
         read_rows(splits)

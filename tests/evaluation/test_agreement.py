@@ -1,10 +1,7 @@
 """Agreement against textbooks and against the libraries themselves."""
 
-import krippendorff
 import numpy as np
 import pytest
-from sklearn.metrics import cohen_kappa_score
-from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
 from tinyllm_magic import errors
 from tinyllm_magic.evaluation.agreement import measure_agreement
@@ -38,6 +35,8 @@ def measure(said, level="nominal"):
 
 
 def test_fleiss_kappa_is_that_of_the_textbook():
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
     said = [[str(category) for category, n in enumerate(row) for _ in range(n)] for row in FLEISS_COUNTS]
     found = measure(said)
 
@@ -51,6 +50,8 @@ def test_krippendorffs_alpha_is_that_of_its_author_at_each_level(level, alpha):
 
 
 def test_cohens_kappa_is_that_of_the_textbook():
+    from sklearn.metrics import cohen_kappa_score
+
     # 50 proposals, two readers: yes-yes 20, yes-no 5, no-yes 10, no-no 15 gives (0.7 - 0.5) / (1 - 0.5)
     said = [list(pair) for pair, n in ((("y", "y"), 20), (("y", "n"), 5), (("n", "y"), 10), (("n", "n"), 15)) for _ in range(n)]
     found = measure(said)
@@ -70,6 +71,8 @@ def test_every_measure_has_an_interval_and_says_the_same_each_time():
 
 
 def test_samples_of_a_map_are_raters(make_table):
+    from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+
     rows = [{"sample": s, "w": w} for w in "tcm" for s in range(3)]
     answers = ["yes", "Yes.", "yes", "no", "no", "yes", "no", "no", "no"]
     found = make_table(rows, answers, axes=("sample",)).agreement()
@@ -81,6 +84,9 @@ def test_samples_of_a_map_are_raters(make_table):
 
 
 def test_labels_are_one_more_rater_and_rows_without_an_answer_are_left_out_of_kappa(labelled):
+    import krippendorff
+    from sklearn.metrics import cohen_kappa_score
+
     found = labelled("aabbab", "aabaa.").agreement("label")
 
     assert found.raters == ("answer", "label")
@@ -90,6 +96,8 @@ def test_labels_are_one_more_rater_and_rows_without_an_answer_are_left_out_of_ka
 
 
 def test_models_are_raters(make_table):
+    from sklearn.metrics import cohen_kappa_score
+
     rows = [{"model": m, "n": n} for n in range(4) for m in ("small", "large")]
     found = make_table(rows, ["a", "a", "b", "b", "a", "b", "b", "b"], axes=("model",)).agreement()
 

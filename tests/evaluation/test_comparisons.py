@@ -5,10 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
 
 from tinyllm_magic import errors
 from tinyllm_magic.evaluation.comparisons import compare_values, correct, estimate_paired_shares, measure_chance, plan_rows
@@ -39,6 +35,9 @@ def test_the_interval_of_pairs_that_never_differ_is_not_without_width():
 
 @pytest.mark.parametrize("counts", [(40, 9, 2, 10), (5, 5, 5, 5), (0, 12, 1, 0), (30, 25, 8, 37)])
 def test_right_and_wrong_is_tested_as_statsmodels_does(counts):
+    from scipy import stats
+    from statsmodels.stats.contingency_tables import mcnemar
+
     both, only_first, only_second, neither = counts
     found = compare_values(*pairs(*counts), "B", "A", is_share=True)
 
@@ -49,6 +48,8 @@ def test_right_and_wrong_is_tested_as_statsmodels_does(counts):
 
 
 def test_the_permutation_test_is_that_of_the_textbook():
+    from scipy import stats
+
     # Darwin's Zea mays data, heights of 15 pairs of crossed and self-fertilised plants in eighths of an inch: R. A. Fisher,
     # The Design of Experiments (1935), section 21, counts 1,726 of the 32,768 signs as extreme as those seen (5.267 %)
     differences = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
@@ -66,6 +67,8 @@ def test_a_permutation_test_says_the_same_each_time_and_nothing_of_rows_that_are
 
 
 def test_scores_are_compared_by_their_differences_in_each_row():
+    from scipy import stats
+
     chance = random.Random(5)
     worse = [chance.random() for _ in range(80)]
     better = [w + 0.1 + chance.gauss(0, 0.1) for w in worse]
@@ -78,6 +81,8 @@ def test_scores_are_compared_by_their_differences_in_each_row():
 
 
 def test_several_comparisons_are_corrected_by_holms_method():
+    from statsmodels.stats.multitest import multipletests
+
     found = [compare_values(*pairs(30, only, 5, 40), "B", "A", is_share=True) for only in (8, 15, 22)]
     corrected = [c.corrected for c in correct(found)]
 
@@ -94,6 +99,8 @@ def test_a_difference_that_is_shown_is_a_sentence_with_its_interval_and_number()
 
 
 def test_one_that_is_not_shown_says_how_many_more_rows_would_show_how_much():
+    from statsmodels.stats.power import TTestPower
+
     found = compare_values(*pairs(200, 50, 45, 105), "B", "A", is_share=True)
 
     assert not found.is_shown
@@ -125,6 +132,8 @@ def test_tables_are_compared_row_by_row_and_the_better_one_stands_first(labelled
 
 
 def test_three_tables_are_three_comparisons_that_are_corrected(labelled):
+    from statsmodels.stats.multitest import multipletests
+
     labels = "ab" * 40
     tables = [labelled(labels, labels[:n] + "x" * (80 - n)) for n in (40, 55, 60)]
 

@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from tinyllm_magic.evaluation.comparisons import RANDOMIZATION
 from tinyllm_magic.evaluation.f1_differences import compare_f1
@@ -19,6 +18,8 @@ def draw(seed, n=60):
 
 
 def test_the_differences_are_those_of_scikit_learn():
+    from sklearn.metrics import f1_score
+
     expected, first, second = draw(1)
     one, other = (f1_score(expected, said, labels=range(3), average=None, zero_division=0) for said in (first, second))
 

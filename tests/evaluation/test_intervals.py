@@ -4,8 +4,6 @@ import random
 
 import numpy as np
 import pytest
-from scipy import stats
-from sklearn.metrics import f1_score
 
 from tinyllm_magic.evaluation.intervals import estimate_f1, estimate_mean, estimate_rows, estimate_share
 
@@ -23,6 +21,8 @@ def test_the_interval_of_a_share_is_wilsons_as_newcombe_computed_it(count, n, lo
 
 
 def test_the_interval_of_a_mean_is_students():
+    from scipy import stats
+
     values = [4.1, 5.0, 3.3, 6.2, 4.9]
     found = estimate_mean(values)
     known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
@@ -43,6 +43,8 @@ def test_rows_that_are_right_or_wrong_are_a_share_others_a_mean():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_f1_is_what_scikit_learn_says(seed):
+    from sklearn.metrics import f1_score
+
     chance = random.Random(seed)
     expected = [chance.randrange(4) for _ in range(60)]
     answered = [e if chance.random() < 0.6 else chance.randrange(-1, 4) for e in expected]

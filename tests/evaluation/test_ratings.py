@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from scipy import stats
 
 from tinyllm_magic import errors
 from tinyllm_magic.evaluation.intervals import estimate_share
@@ -46,6 +45,8 @@ def test_choices_are_kept_in_a_file_beside_the_notebook(two, tmp_path, monkeypat
 
 
 def test_what_was_chosen_counts_with_an_interval_and_a_test(two):
+    from scipy import stats
+
     rating = two[0].rate(two[1])
     rate_all(rating, 1)
     rating.choose(0, None)

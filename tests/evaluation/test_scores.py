@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tinyllm_magic import errors
 from tinyllm_magic.evaluation.intervals import estimate_share
@@ -28,6 +27,8 @@ def test_a_row_without_an_answer_is_wrong_and_one_without_a_label_is_left_out(la
 
 
 def test_confusions_are_those_of_scikit_learn_with_columns_for_answers_of_no_class(labelled):
+    from sklearn.metrics import confusion_matrix
+
     labels, answers = "aaabbbcc", ["a", "b", "a", "b", "x", ".", "c", "c"]
     confusion = labelled(labels, answers).score("label").confusion
 
@@ -39,6 +40,8 @@ def test_confusions_are_those_of_scikit_learn_with_columns_for_answers_of_no_cla
 
 
 def test_f1_by_class_is_that_of_scikit_learn(labelled):
+    from sklearn.metrics import precision_recall_fscore_support
+
     labels, answers = "aaabbbccc", "aabbbbcca"
     score = labelled(labels, answers).score("label", "f1")
     precision, recall, f1, counts = precision_recall_fscore_support(list(labels), list(answers), labels=list("abc"))

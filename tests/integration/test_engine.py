@@ -8,7 +8,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import openai
 import pytest
 from IPython.utils.capture import capture_output
 
@@ -416,6 +415,8 @@ def test_the_sdk_does_not_retry_by_itself_nor_log(start, sleeps, caplog):
 
 def test_an_answer_in_one_piece_is_asked_for_as_the_sdk_asks(start, monkeypatch):
     """Over the SDK it goes past its typed models, but with its headers, its address and its parameters."""
+    import openai
+
     monkeypatch.setenv("TINYLLM_TRANSPORT", "sdk")
     server = start(200, 200)
     said = client().send_message("hi", model="gpt-4o-mini", temperature=0.5, mode="off")
@@ -429,6 +430,8 @@ def test_an_answer_in_one_piece_is_asked_for_as_the_sdk_asks(start, monkeypatch)
 
 
 def test_whoever_stands_in_the_place_of_the_sdks_create_is_asked(start, monkeypatch):
+    import openai
+
     start()
     seen = []
 
