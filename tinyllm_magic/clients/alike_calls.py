@@ -4,51 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from ..messages import Message
+from ..settings.layers import Settings
 
-if TYPE_CHECKING:
-    from ..settings.layers import Settings
-    from .prepared import Client, PreparedCall
-
+_Call = TypeVar("_Call")
 _MOST = 64
 _PLAIN = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(Generic[_Call]):
     """A call with what it was resolved from: ``current`` lives as long, so that no other settings have its ``id``."""
 
-    prepared: PreparedCall
+    call: _Call
     current: Settings
-    client: tuple[Any, ...]
+    client: Any
+    look: tuple[Any, ...]
 
 
-class AlikeCalls:
-    """Prepared calls, each by all that it depends on besides its messages.
+class AlikeCalls(Generic[_Call]):
+    """Prepared calls of text alone, each by all that it depends on besides its messages.
 
     A notebook's cells ask in few ways: settings, route, store and parameters are resolved once for each of these, until something
-    that they hang on has changed. Who asks says in a mark what that is.
+    that they hang on has changed. Who asks says in a mark what that is; what only a client knows is looked at here.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, _Kept] = {}
+        self._kept: dict[Hashable, _Kept[_Call]] = {}
 
-    def find(self, mark: Hashable, messages: Iterable[Any] | str, registered: Mapping[str, Client]) -> PreparedCall | None:
-        """The call of these messages, where one of this mark was kept and its client is as it was."""
+    def find(self, mark: Hashable, registered: Mapping[str, Any]) -> _Call | None:
+        """The call that was kept with a mark, where its client is as it was."""
         kept = self._kept.get(mark)
-        if kept is None or not _are_plain(messages) or kept.client != _describe(kept.prepared.client, registered):
-            return None
-        return kept.prepared.with_messages(messages)
+        return kept.call if kept is not None and kept.look == _look_at(kept.client, registered) else None
 
-    def keep(self, mark: Hashable, prepared: PreparedCall, current: Settings, registered: Mapping[str, Client]) -> None:
-        """Keep a call, but none with files, whose notes are about them, and none with a function in place of its transport."""
-        if prepared.plan.transport is not None or not _are_plain(prepared.request.messages):
-            return
+    def keep(self, mark: Hashable, call: _Call, current: Settings, client: Any, registered: Mapping[str, Any]) -> None:
+        """Keep a call, and what it was resolved from."""
         if len(self._kept) >= _MOST:
             self._kept.clear()
-        self._kept[mark] = _Kept(prepared, current, _describe(prepared.client, registered))
+        self._kept[mark] = _Kept(call, current, client, _look_at(client, registered))
 
     def clear(self) -> None:
         """Forget all."""
@@ -62,12 +57,12 @@ def mark_params(params: Mapping[str, Any]) -> tuple[Any, ...] | None:
     return tuple((name, repr(value)) for name, value in params.items())
 
 
-def _are_plain(messages: Iterable[Any] | str) -> TypeGuard[Sequence[Message]]:
-    """Whether these are messages of text alone."""
+def are_plain(messages: Iterable[Any] | str) -> TypeGuard[Sequence[Message]]:
+    """Whether these are messages of text alone: files bring notes of their own."""
     return isinstance(messages, (tuple, list)) and all(type(m) is Message and type(m.content) is str for m in messages)
 
 
-def _describe(client: Client, registered: Mapping[str, Client]) -> tuple[Any, ...]:
+def _look_at(client: Any, registered: Mapping[str, Any]) -> tuple[Any, ...]:
     """What of a client its calls depend on, though nobody but itself can tell: assigned recording, an SDK's client handed in."""
     own = (client.own_recording, client.own_store, client.takes_responses, client.own_transport(None, {}) is None)
     return (registered.get(client.api_type), *own)

@@ -27,7 +27,7 @@ from ..settings import definitions, layers
 from ..settings.layers import Settings
 from ..settings.origins import Origin
 from . import token_counts
-from .alike_calls import AlikeCalls, mark_params
+from .alike_calls import AlikeCalls, are_plain, mark_params
 from .environment import notebook_path, shell, version
 from .fetched_files import fix
 from .own_send_message import OwnSendMessage
@@ -77,7 +77,7 @@ class Session:
         self._registered: dict[str, Any] | None = None
         self._kinds: Mapping[str, Callable[..., Any]] = {}
         self._pool: dict[Any, Any] = {}
-        self._alike = AlikeCalls()
+        self._alike: AlikeCalls[PreparedCall] = AlikeCalls()
         self._laid: tuple[tuple[Any, ...], Settings] | None = None
         self._lock = threading.RLock()
 
@@ -229,19 +229,19 @@ class Session:
         current = self.settings() if settings is None else settings
         params = list_tools(params)
         mark = None
-        if settings is None and client is None and call is None and responses:  # as a cell asks
+        if settings is None and client is None and call is None and responses and are_plain(messages):  # as a cell asks
             mark = self._mark_call({**params, "model": model, "mode": mode, "sample": sample}, current)
-        alike = None if mark is None else self._alike.find(mark, messages, self.registered)
-        if alike is not None:
-            return alike
+            alike = self._alike.find(mark, self.registered)
+            if alike is not None:
+                return alike.with_messages(messages)
         serving, route = self.resolve(client, model, current)
         how = self._recording_of(serving, current, mode)
         own = serving.own_transport(model, spell_params(params)) if client is None and call is None else call
         responses = responses and serving.takes_responses
         plan = make_plan(messages, route, current, params, **how, sample=sample, transport=own, responses=responses)
         prepared = self.prepare_plan(plan, serving, current)
-        if mark is not None:
-            self._alike.keep(mark, prepared, current, self.registered)
+        if mark is not None and plan.transport is None:
+            self._alike.keep(mark, prepared, current, serving, self.registered)
         return prepared
 
     def _mark_call(self, asked: Mapping[str, Any], current: Settings) -> Hashable:
