@@ -139,6 +139,12 @@ def test_a_map_is_measured_by_its_first_row(rows):
     assert found[:2] == ["first of 2 rows", "12 tokens"]
 
 
+def test_rows_that_are_left_with_a_batch_service_have_its_price():
+    cell, rows = "%%llm -m gpt-4o --max-tokens 1000 --map rows{}\n{{{{ x }}}}", [{"x": "hello"}, {"x": "you"}]
+    assert "at most $0.0100" in words(cell.format(""), rows=rows)
+    assert "at most $0.0050" in words(cell.format(" --batch"), rows=rows)
+
+
 def test_a_comparison_is_measured_by_its_first_call():
     assert words("%%llm --compare gpt-4o,gpt-4 --grid temperature=0,1 -n 3\nhello")[0] == "first of 12"
 

@@ -73,7 +73,7 @@ def _measure(cell: str, variables: Mapping[str, Any], environ: Mapping[str, str]
         before, call, row = _choose_first(chosen, call, variables)
         _check_names(text, {**variables, **row, **({"row": row} if row else {})}, first_line)
         prepared = call.prepare(**({"row": RowDict(row), **row} if row else {}))
-    parts, share = _describe(prepared, environ)
+    parts, share = _describe(prepared, environ, tier=pricing.BATCH if chosen.batch else None)
     return [*before, *parts], share
 
 
@@ -161,8 +161,8 @@ def _first_row(table: Any) -> Mapping[str, Any] | None:
     return next(iter(read_rows(head).items), None)
 
 
-def _describe(prepared: PreparedCall, environ: Mapping[str, str]) -> tuple[list[dict[str, str]], float | None]:
-    """A call in words, and its share of the context window."""
+def _describe(prepared: PreparedCall, environ: Mapping[str, str], *, tier: str | None) -> tuple[list[dict[str, str]], float | None]:
+    """A call in words, and its share of the context window; ``tier`` is a service tier with a price of its own."""
     request, route = prepared.adapt().request, prepared.plan.route
     total = count_at_once(request, route)
     about = "≈ " if total.estimated else ""
@@ -173,7 +173,7 @@ def _describe(prepared: PreparedCall, environ: Mapping[str, str]) -> tuple[list[
         level = "error" if share > _FULL else "warning" if share > _NEARLY_FULL else ""
         words = f"{about}{share:.0%} of {window:,}" if share >= 0.01 else f"under 1 % of {window:,}"
         parts.append(_part(f"{words}, too long" if share > _FULL else f"{words}, nearly full" if level else words, level))
-    cost = pricing.most_expensive(request, route)
+    cost = pricing.most_expensive(request, route, tier=tier)
     if cost:
         parts.append(_part(f"at most {format_money(cost, about)}"))
     return [*parts, *_describe_decision(prepared, environ)], share
