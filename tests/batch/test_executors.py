@@ -1,5 +1,6 @@
 """Where the calls of a map are made."""
 
+import contextvars
 import threading
 
 import pytest
@@ -29,6 +30,14 @@ def test_at_most_so_many_workers_ask_at_a_time(scripted):
     map_rows(CALL, [{"w": n} for n in range(40)], workers=3)
 
     assert 1 < max(most) <= 3
+
+
+def test_a_worker_knows_the_context_variables_of_who_asked(scripted):
+    span = contextvars.ContextVar("span")
+    scripted.reply = lambda text: f"{text} in {span.get()}"
+    span.set("the cell's span")
+
+    assert map_rows(CALL, ROWS[:2], workers=2)["answer"] == ["Say tea in the cell's span", "Say milk in the cell's span"]
 
 
 def test_something_without_submit_is_no_executor(scripted):

@@ -5,6 +5,7 @@ An executor of other processes sends a picklable ``Job`` to each and gets a ``Jo
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import os
 import pickle
@@ -66,7 +67,8 @@ class ThreadExecutor:
         self._jobs.put((place, prepared.in_pool(self.limiter, self._defers)))
         if self._threads < self._workers:
             self._threads += 1
-            threading.Thread(target=self._work, daemon=True, name=f"tinyllm-row-{self._threads}").start()
+            context = contextvars.copy_context()  # where output goes, which span a call is part of
+            threading.Thread(target=context.run, args=(self._work,), daemon=True, name=f"tinyllm-row-{self._threads}").start()
 
     def stop(self) -> None:
         """Let no further call begin, and end the threads."""
