@@ -64,9 +64,17 @@ def test_notes_of_a_template_are_notes_of_the_plan():
 def test_a_prompts_folder_that_is_a_link_to_elsewhere_is_not_searched(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "id_rsa").write_text("secret", encoding="utf-8")
+    Path("prompts").mkdir()
+    Path("prompts", "id_rsa").write_text("public", encoding="utf-8")
+    call = LLMCall("{% include 'id_rsa' %}")
+    assert call.render()[0].text == "public"
+    Path("prompts").rename("before")
     Path("prompts").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     with pytest.raises(PromptError, match="no template file"):
-        LLMCall("{% include 'id_rsa' %}").render()
+        call.render()
+    Path("prompts").unlink()
+    Path("before").rename("prompts")
+    assert call.render()[0].text == "public"
 
 
 PROMPTY = """---

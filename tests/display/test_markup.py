@@ -5,7 +5,7 @@ import pytest
 import wcwidth
 from htmlaudit import ATTACKS, Page
 
-from tinyllm_magic.display import html_tables, html_text, markup
+from tinyllm_magic.display import deadline, html_tables, html_text, markup
 from tinyllm_magic.display.formats import FORMATS
 
 ANSWER = """# Title
@@ -272,3 +272,25 @@ def test_html_without_its_sanitiser_is_text_and_says_so(monkeypatch):
     assert "HTML is shown as text here" in drawn
     assert "&lt;script&gt;" in drawn
     assert "<b>" not in drawn
+
+
+def test_what_was_drawn_in_time_is_kept_and_what_was_not_is_drawn_again(monkeypatch):
+    text = "```python\nkept = 1\n```\n\nA text of *this* test"
+    monkeypatch.setattr(markup, "_KEPT", {})
+    monkeypatch.setattr(deadline, "SECONDS", -1.0)  # over before it begins
+    assert "<em>" not in markup.render(text)
+    assert markup._KEPT == {}
+    monkeypatch.undo()
+    drawn = markup.render(text)
+    assert "<em>this</em>" in drawn
+    assert markup.render(text) == drawn == markup._KEPT[text]
+
+
+def test_few_texts_are_kept(monkeypatch):
+    monkeypatch.setattr(markup, "_KEPT", {})
+    monkeypatch.setattr(markup, "_MOST_KEPT", 3)
+    for number in range(7):
+        assert f"<strong>{number}</strong>" in markup.render(f"**{number}**")
+        assert len(markup._KEPT) <= 3
+    assert "x" * 20_001 in markup.render("x" * 20_001)
+    assert "x" * 20_001 not in markup._KEPT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,11 +15,17 @@ Folders = tuple[Path, ...]
 
 def template_folders() -> Folders:
     """Where template files are looked for: beside the notebook, the working directory, and ``prompts/`` in both (no link to elsewhere)."""
-    notebook = notebook_path()
-    roots = [notebook.parent] if notebook is not None else []
-    roots += [Path.cwd()] if Path.cwd() not in roots else []
-    folders = [folder for root in roots for folder in (root, root / "prompts")]
-    return tuple(f for f in folders if f in roots or not (f.is_symlink() and leads_out(f.parent, f)))
+    folders, inner = _list_folders(notebook_path(), os.getcwd())  # noqa: PTH109  # for each cell; Path costs more
+    outside = [f for f in inner if os.path.islink(f) and leads_out(f.parent, f)]  # noqa: PTH114  # a link may come or go
+    return tuple(f for f in folders if f not in outside) if outside else folders
+
+
+@lru_cache(maxsize=16)
+def _list_folders(notebook: Path | None, here: str) -> tuple[Folders, Folders]:
+    """The folders of a notebook and a working directory, and those of them that lie in another."""
+    roots = list(dict.fromkeys([*([notebook.parent] if notebook is not None else []), Path(here)]))
+    folders = tuple(folder for root in roots for folder in (root, root / "prompts"))
+    return folders, tuple(f for f in folders if f not in roots)
 
 
 @lru_cache(maxsize=64)

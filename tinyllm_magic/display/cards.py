@@ -72,8 +72,10 @@ class Card:
 
     def __post_init__(self) -> None:
         """Take secrets out of all that is drawn, before Markdown, a highlighter or a cut tears one apart."""
-        for name, value in mask_data(vars(self)).items():
-            object.__setattr__(self, name, value)
+        held = vars(self)
+        masked = mask_data(held)
+        if masked is not held:
+            held.update(masked)
 
     @classmethod
     def of(cls, response: Response, **look: Any) -> Card:
@@ -216,7 +218,7 @@ def describe_provenance(response: Response) -> dict[str, Any]:
         "provider": response.request.provider,
         "model_asked": response.request.model,
         "model": response.model,
-        "params": response.request.canonical()["params"],
+        "params": dict(response.request.form["params"]),
         "usage": None if usage is None else {name: getattr(usage, name) for name in Usage.__dataclass_fields__},
         "finish_reason": response.finish_reason,
         "source": response.source,

@@ -25,7 +25,12 @@ class Deadline:
         self._clock = clock
         self._end = clock() + SECONDS
 
+    @property
+    def has_passed(self) -> bool:
+        """Whether the moment is over."""
+        return self._clock() > self._end
+
     def check(self) -> None:
         """Go on, or raise ``TookTooLong``."""
-        if self._clock() > self._end:
+        if self.has_passed:
             raise TookTooLong

@@ -38,6 +38,8 @@ _NEWLINE = re.compile(r"\r\n?|\n")
 _SMALL_TAIL = 2000
 _DEEPEST = 100  # levels of lists and quotes
 _LONGEST = 300_000  # characters; between two looks at the clock, work grows with the text
+_KEPT: dict[str, str] = {}  # Markdown and its HTML, which hangs on nothing else: an answer is drawn again whenever its cell is run
+_MOST_KEPT, _LONGEST_KEPT = 256, 20_000  # texts, and characters of one
 _DEADLINE = "deadline"  # its key in the parser's environment
 
 
@@ -73,12 +75,28 @@ def _draw_text(text: str) -> str:
 
 def _draw_markdown(text: str, clock: Clock) -> str:
     """Parsing has one deadline, and the highlighting of all code blocks together another."""
+    if len(text) > _LONGEST_KEPT or clock is not THREAD_CLOCK:
+        return _draw_once(text, clock)[0]
+    html = _KEPT.get(text)
+    if html is None:
+        html, is_whole = _draw_once(text, clock)
+        if is_whole:
+            if len(_KEPT) >= _MOST_KEPT:
+                _KEPT.clear()
+            _KEPT[text] = html
+    return html
+
+
+def _draw_once(text: str, clock: Clock) -> tuple[str, bool]:
+    """Markdown as HTML, and whether all of it was drawn in time."""
     parser = _build_parser(final=True)
     try:
         tokens = _parse(parser, text, clock)
     except TookTooLong:
-        return _draw_text(text)
-    return str(parser.renderer.render(tokens, parser.options, {_DEADLINE: Deadline(clock)}))
+        return _draw_text(text), False
+    deadline = Deadline(clock)
+    html = str(parser.renderer.render(tokens, parser.options, {_DEADLINE: deadline}))
+    return html, not deadline.has_passed
 
 
 def _parse(parser: MarkdownIt, text: str, clock: Clock) -> list[Token]:

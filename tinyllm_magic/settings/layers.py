@@ -303,5 +303,13 @@ def _warn_once(notes: Iterable[str]) -> None:
 
 def _read_both(folder: str, user: Path | None, environ: Mapping[str, str]) -> tuple[ConfigFile, ConfigFile]:
     """The user file and the working directory's; a directory that is both counts as the user's."""
-    ours, here = os.path.join(user or user_folder(environ), "config.ini"), os.path.join(folder, "config.ini")  # noqa: PTH118
+    is_own = user is None and environ is os.environ
+    ours = _find_user_file(environ_version()) if is_own else os.path.join(user or user_folder(environ), "config.ini")  # noqa: PTH118
+    here = os.path.join(folder, "config.ini")  # noqa: PTH118
     return read_file(ours, Origin.USER_FILE), NO_FILE if here == ours else read_file(here, Origin.FOLDER_FILE)
+
+
+@functools.lru_cache(maxsize=8)
+def _find_user_file(_version: int) -> str:
+    """The user's file, which the environment places: looked for anew where that has changed."""
+    return str(user_folder() / "config.ini")
