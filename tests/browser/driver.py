@@ -223,6 +223,7 @@ class Notebook:
         if page is None:
             self._load(name)
         else:
+            self.page.bring_to_front()  # keys that are typed into a page behind another may never be answered
             self._await(OPEN, name)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
