@@ -196,7 +196,7 @@ def fill(count):
 
 
 def resume_all(count):
-    """One process, strictly replayed: the memory that it grows by at the most, and its speed."""
+    """One process, strictly replayed: the memory that it holds at the most, before the rows and with them, and its speed."""
     os.environ |= {"TINYLLM_MODE": "replay", "TINYLLM_STORE": f"{count}.llm.jsonl"}
     from tinyllm_magic import map_rows
 
@@ -206,7 +206,8 @@ def resume_all(count):
     seconds, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     assert len(table) == count
     assert not table.failed
-    print(f"{(peak() - before) / 1024:,.0f} MB more at the most, {count / seconds:,.0f} rows a second ({cpu / count * 1e6:.0f} µs of CPU)")
+    memory = f"at most {peak() / 1024:,.0f} MB, {before / 1024:,.0f} before the rows"
+    print(f"{memory}, {count / seconds:,.0f} rows a second ({cpu / count * 1e6:.0f} µs of CPU)")
 
 
 def peak():

@@ -56,6 +56,9 @@ def test_other_addresses_are_not_loopback(url):
         (Endpoint("openai", GATEWAY, trusted=False), KEY, "not sent: this folder is not trusted"),
         (Endpoint("openai", "http://localhost:1/v1"), {}, "not needed"),
         (Endpoint("local"), KEY, "not needed"),
+        (Endpoint("registered"), {}, "the client's own affair"),
+        (Endpoint("registered"), KEY, "OPENAI_API_KEY is set"),
+        (Endpoint("registered", api_key_env="MINE"), KEY, "MINE is missing"),
     ],
 )
 def test_the_state_of_a_key_is_said_without_showing_it(endpoint, environ, state):

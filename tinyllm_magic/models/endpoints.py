@@ -124,4 +124,6 @@ def key_state(endpoint: Endpoint, environ: Mapping[str, str]) -> str:
     found = next((n for n in endpoint.key_variables if environ.get(n, "").strip()), None)
     if found:
         return f"{found} is set"
+    if endpoint.api_type not in API_TYPES and not endpoint.api_key_env:
+        return "the client's own affair"  # somebody has registered it, and it may ask whom it likes
     return f"{endpoint.key_variables[0]} is missing" if endpoint.needs_key else "not needed"
