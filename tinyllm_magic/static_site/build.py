@@ -19,13 +19,18 @@ from ..recording.names import SUFFIX
 from ..recording.store import Store
 from ..settings.paths import cache_folder
 from . import jupyterlite, pages, pyodide, wheels
+from .bytecode import FIRST_IMPORTS, compile_first_answer
 from .notebooks import PublishError, SourceNotebook, read_notebooks, read_published
 from .packages import LEFT_OUT, Distribution, Packages, Resolver, installed_versions
+from .page_packages import Layout, divide, is_modules_alone, trim, write_library
 
 _MARK = ".tinyllm-site.json"
 _SITE = "tinyllm_magic_site"
+_SITE_NAME = "tinyllm-magic-site"
 _OWN = "tinyllm-magic"
-_KERNEL = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython", _OWN, "tinyllm-magic-site")
+_IN_PAGE = Path(__file__).parent / "in_page"
+_KERNEL = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi", "ipython")
+"""What the kernel loads where it is not told that it is there."""
 _HOME = "/home/pyodide"
 _ENVIRON = {
     "HOME": _HOME,
@@ -144,7 +149,7 @@ def _own_requirements() -> list[str]:
     """What this package needs in a page, without what only some notebooks need, and what the kernel needs beside it."""
     own = [line for line in metadata.requires(_OWN) or () if "extra ==" not in line]
     kept = [line.partition(";")[0].strip() for line in own if wheels.required_name(line) not in LEFT_OUT | _FOR_LIVE_CALLS | _ON_DEMAND]
-    return [*kept, "micropip", "comm", "ipython"]
+    return [*kept, "comm", "ipython"]
 
 
 def _requirements(source: SourceNotebook) -> list[str]:
@@ -168,25 +173,56 @@ def _plan(source: SourceNotebook, wanted: Sequence[str], packages: Packages) -> 
 
 def _write_run(plan: Plan, run: Path, scratch: Path) -> None:
     """The application with Pyodide, its packages and the notebooks."""
-    packages = Packages(dict(plan.packages.wheels), dict(plan.packages.needs), plan.packages.missing)
-    pyodide.add_kernel_wheels(packages, pyodide.list_kernel_wheels(jupyterlite.kernel_wheels_folder()))
-    for name, wheel, needs in (
-        ("jedi", wheels.write_wheel(scratch, "jedi", "0", {}, summary="The kernel asks for this name; IPython completes without it"), []),
-        (_OWN, _own_wheel(scratch), _own_needs(packages)),
-        ("tinyllm-magic-site", _site_wheel(plan, scratch), []),
-    ):
-        packages.wheels[name], packages.needs[name] = wheel, needs
-    plan.core.write(run / "static" / "pyodide", packages, plan.distribution)
+    found, own = _collect_wheels(plan, scratch)
+    compiled, layout = _divide_packages(plan, found, own, scratch)
+    builds = {name: wheel for name, wheel in found.items() if name in plan.distribution.wheels}
+    loaded = Packages({**layout.at_start, **builds}, dict(plan.packages.needs))
+    loaded.wheels[_SITE_NAME] = _site_wheel(plan, scratch, layout.index())
+    place = run / "static" / "pyodide"
+    plan.core.write(place, loaded, plan.distribution)
+    for wheel in layout.on_import.values():
+        shutil.copyfile(wheel, place / wheel.name)
+    write_library(plan.core.folder / "python_stdlib.zip", compiled, layout.library, place / "python_stdlib.zip")
     startup = f"/lib/python{'.'.join(plan.core.target.python.split('.')[:2])}/site-packages/{_SITE}/console.py"
-    settings = jupyterlite.kernel_settings(
-        f"./static/pyodide/pyodide.mjs?{plan.core.target.version}", [*_KERNEL], {**_ENVIRON, "PYTHONSTARTUP": startup}
-    )
-    jupyterlite.configure(run, settings=settings)
+    start = {
+        "env": {**_ENVIRON, "PYTHONSTARTUP": startup},
+        "packages": [*layout.at_start, _SITE_NAME],
+        "imports": FIRST_IMPORTS,
+    }
+    kernel = jupyterlite.add_kernel_start(run, plan.core.target.version, start)
+    jupyterlite.add_extension(run)
+    jupyterlite.configure(run, settings=jupyterlite.kernel_settings(kernel, [*_KERNEL]))
     _write_contents(plan, run)
 
 
-def _own_needs(packages: Packages) -> list[str]:
-    return sorted({wheels.required_name(line) for line in _own_requirements()} & packages.wheels.keys())
+def _collect_wheels(plan: Plan, scratch: Path) -> tuple[dict[str, Path], Path]:
+    """All wheels of the site by package, and this package's own."""
+    found = dict(plan.packages.wheels) | pyodide.list_kernel_wheels(jupyterlite.kernel_wheels_folder())
+    for name, files in _stand_ins().items():
+        found[name] = wheels.write_wheel(scratch, name, "0", files, summary="Stands in for the package of this name in a web page")
+    own = found[_OWN] = _own_wheel(scratch)
+    return found, own
+
+
+def _divide_packages(plan: Plan, found: Mapping[str, Path], own: Path, scratch: Path) -> tuple[dict[str, bytes], Layout]:
+    """What of the packages comes at the start, and the bytecode of what is imported first; Pyodide's own builds stay as they are."""
+    theirs = {name: wheel for name, wheel in found.items() if name not in plan.distribution.wheels}
+    kernels = {*_KERNEL, _OWN} | plan.packages.closure(map(wheels.required_name, _own_requirements()))
+    first = [path for name, path in theirs.items() if name in kernels]
+    places = {path: "library" if is_modules_alone(trim(wheels.read_files(path))) else "site" for path in first}
+    compiled = compile_first_answer(plan.core.folder, plan.core.target.version, places, own, cache_folder() / "publish" / "compiled")
+    rewritten = scratch / "wheels"
+    rewritten.mkdir()
+    layout = divide(theirs, compiled, rewritten)
+    if _OWN not in layout.at_start:  # nothing could be compiled
+        layout.at_start[_OWN] = layout.on_import.pop(_OWN)
+    return compiled, layout
+
+
+def _stand_ins() -> dict[str, dict[str, bytes]]:
+    """What the kernel asks for by name and a page does without: its installers, and Jedi, without which IPython completes too."""
+    installer = (_IN_PAGE / "piplite.py").read_bytes()
+    return {"jedi": {}, "micropip": {"micropip.py": b"from piplite import install\n"}, "piplite": {"piplite.py": installer}}
 
 
 def _own_wheel(folder: Path) -> Path:
@@ -201,12 +237,11 @@ def _own_wheel(folder: Path) -> Path:
     return wheels.write_wheel(folder, _OWN, metadata.version(_OWN), files)
 
 
-def _site_wheel(plan: Plan, folder: Path) -> Path:
+def _site_wheel(plan: Plan, folder: Path, on_import: Mapping[str, object]) -> Path:
     """The notebooks' stores and files, each content once, and what lays them out when a kernel starts."""
-    files = {f"{_SITE}/__init__.py": b""}
-    in_page = Path(__file__).parent / "in_page"
-    for name in ("startup.py", "console.py"):
-        files[f"{_SITE}/{name}"] = (in_page / name).read_bytes()
+    files = {f"{_SITE}/__init__.py": b"", f"{_SITE}/on_import.json": json.dumps(on_import).encode()}
+    for name in ("startup.py", "console.py", "on_import.py"):
+        files[f"{_SITE}/{name}"] = (_IN_PAGE / name).read_bytes()
     told = {}
     for planned in plan.notebooks:
         layout = {}
@@ -215,9 +250,14 @@ def _site_wheel(plan: Plan, folder: Path) -> Path:
             digest = hashlib.sha256(data).hexdigest()[:20]
             files[f"{_SITE}/files/{digest}"] = data
             layout[name] = digest
-        told[planned.source.folder] = {"name": planned.source.path.name, "packages": [*planned.packages], "files": layout}
+        told[planned.source.folder] = {"name": planned.source.path.name, "packages": _unpacked(plan, planned), "files": layout}
     files[f"{_SITE}/notebooks.json"] = json.dumps(told, indent=1).encode()
-    return wheels.write_wheel(folder, "tinyllm-magic-site", "0", files)
+    return wheels.write_wheel(folder, _SITE_NAME, "0", files)
+
+
+def _unpacked(plan: Plan, planned: PlannedNotebook) -> list[str]:
+    """The packages of a notebook that Pyodide has to load itself: its own builds, which may need libraries beside them."""
+    return sorted(plan.packages.closure(planned.packages) & plan.distribution.wheels.keys() & plan.packages.wheels.keys())
 
 
 def _write_contents(plan: Plan, run: Path) -> None:
@@ -281,13 +321,8 @@ def _entry(planned: PlannedNotebook) -> pages.Entry:
 def _first_visit(folder: Path) -> int:
     """About how many megabytes a reader's browser fetches for the first run, served compressed."""
     place = folder / "run" / "static" / "pyodide"
-    entries = json.loads((place / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
-    names, todo = set[str](), [*_KERNEL]
-    while todo:
-        name = todo.pop()
-        if name in entries and name not in names:
-            names.add(name)
-            todo += entries[name]["depends"]
-    size = sum((place / str(entries[name]["file_name"])).stat().st_size for name in names)
+    lock = json.loads((place / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
+    at_start = {str(entry["file_name"]) for entry in lock.values()}
+    size = sum((place / name).stat().st_size for name in {*at_start, "python_stdlib.zip"})
     size += sum(len(gzip.compress(path.read_bytes(), 5)) for path in place.iterdir() if path.suffix not in (".whl", ".zip"))
-    return round((size + (place / "python_stdlib.zip").stat().st_size + _FRONT_END) / 1e6)
+    return round((size + _FRONT_END) / 1e6)

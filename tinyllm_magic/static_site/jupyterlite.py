@@ -18,6 +18,7 @@ from ..extras import load_library
 
 _KERNEL = "@jupyterlite/pyodide-kernel-extension"
 _APPS = ("notebooks", "lab", "tree")
+_SITE = "tinyllm-magic-site"
 _CONFIG = "jupyter-lite.json"
 _PROVIDERS = {
     _KERNEL: "jupyterlite-pyodide-kernel",
@@ -63,13 +64,49 @@ def configure(app: Path, *, settings: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(told, indent=1, sort_keys=True), encoding="utf-8")
 
 
-def kernel_settings(pyodide_url: str, packages: list[str], environ: Mapping[str, str]) -> dict[str, Any]:
+def add_kernel_start(app: Path, version: str, start: Mapping[str, Any]) -> str:
+    """Lay what starts the kernel, as soon as a page opens, into an application; returns the address that is to be Pyodide's.
+
+    ``start`` has the variables, packages and imports of the kernel.
+    """
+    place = app / "static" / "pyodide"
+    worker = next((app / "extensions" / _KERNEL / "static").glob("comlink.worker.*.js")).relative_to(app).as_posix()
+    told = {"VERSION": version, '"START"': json.dumps(start)}
+    _write_script("kernel.mjs", place, told)
+    _write_script("ahead.mjs", place, {**told, "WORKER": f"../../{worker}"})
+    _write_script("ahead.js", app, {**told, "WORKER": worker})
+    head = '<head>\n    <link rel="icon" href="./favicon.ico">\n    <script src="../ahead.js"></script>'
+    for name in ("notebooks", "lab"):
+        page = app / name / "index.html"
+        page.write_text(page.read_text(encoding="utf-8").replace("<head>", head, 1), encoding="utf-8")
+    return f"./static/pyodide/kernel.mjs?{version}"
+
+
+def add_extension(app: Path) -> None:
+    """Add what makes a cell wait for its kernel, where the application would ask the reader for one."""
+    place = app / "extensions" / _SITE / "static"
+    place.mkdir(parents=True)
+    _write_script("extension.js", place, {})
+    path = app / _CONFIG
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["jupyter-config-data"]["federated_extensions"].append({"name": _SITE, "load": "static/extension.js", "extension": "./extension"})
+    path.write_text(json.dumps(told), encoding="utf-8")
+
+
+def _write_script(name: str, folder: Path, told: Mapping[str, str]) -> None:
+    text = (Path(__file__).parent / "in_page" / name).read_text(encoding="utf-8")
+    for mark, value in told.items():
+        text = text.replace(mark, value)
+    (folder / name).write_text(text, encoding="utf-8")
+
+
+def kernel_settings(pyodide_url: str, packages: list[str]) -> dict[str, Any]:
     """How the kernel is started: nothing is asked of any other address, and nothing that a reader does is kept in the browser."""
     memory = ["memoryStorageDriver"]
     kernel = {
         "pyodideUrl": pyodide_url,
         "disablePyPIFallback": True,
-        "loadPyodideOptions": {"packages": packages, "env": dict(environ)},
+        "loadPyodideOptions": {"packages": packages},
     }
     return {
         "contentsAllJsonFile": "all.json",

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from .packages import Distribution, Packages, Target
 
 _CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "package.json")
 _LOCK = "pyodide-lock.json"
-_KERNEL_NEEDS = {  # its wheels say it in no metadata, or name what the page brings
-    "ipykernel": ["comm"],
-    "piplite": ["micropip"],
-    "pyodide-kernel": ["comm", "ipykernel", "ipython"],
-    "widgetsnbextension": [],
-}
 _NO_NPM = "Pyodide's core comes through npm, and npm is not installed"
 
 
@@ -113,13 +106,6 @@ def _pack(version: str, folder: Path) -> Path:
 def list_kernel_wheels(folder: Path) -> dict[str, Path]:
     """The wheels that the kernel's extension brings, by name; of several versions the newest."""
     return {wheels.name_of(path): path for path in sorted(folder.glob("*.whl"))}
-
-
-def add_kernel_wheels(packages: Packages, found: Mapping[str, Path]) -> None:
-    """Take the kernel's own wheels, in place of others of their name."""
-    for name, wheel in found.items():
-        packages.wheels[name] = wheel
-        packages.needs[name] = _KERNEL_NEEDS.get(name, [])
 
 
 def _describe(name: str, wheel: Path) -> dict[str, Any]:

@@ -97,9 +97,28 @@ def without_compiled_part(wheel: Path, folder: Path) -> Path:
     return path
 
 
+def read_files(wheel: Path) -> dict[str, bytes]:
+    """The files of a wheel, by their path inside it."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def rewrite(wheel: Path, files: Mapping[str, bytes], folder: Path) -> Path:
+    """Write a wheel of the same name with other files; a list of them (``RECORD``) is made."""
+    info = next(name for name in files if name.endswith(".dist-info/WHEEL")).rpartition("/")[0]
+    path = folder / wheel.name
+    _write(path, files, f"{info}/RECORD")
+    return path
+
+
 def _write(path: Path, files: Mapping[str, bytes], record: str) -> None:
+    write_archive(path, {**files, record: "".join(_record_lines(files, record)).encode()})
+
+
+def write_archive(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write an archive; the same files give the same bytes."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, data in (*files.items(), (record, "".join(_record_lines(files, record)).encode())):
+        for name, data in files.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
