@@ -1,7 +1,8 @@
 """Calls beside the least that could make them: `python tests/bench/transports.py [rows delayed processes cells recorded first …]`.
 
 Every way is run in turn, three times over, against one small server in a process of its own; the best of each counts. CPU
-time is this process's alone, so that a busy machine changes the ratios less than the seconds.
+time is this process's alone, so that a busy machine changes the ratios less than the seconds. Where it goes:
+`py-spy record --gil -o flame.svg -- python tests/bench/transports.py rows`.
 """
 
 import asyncio
@@ -213,21 +214,21 @@ def processes():
 
     from tinyllm_magic import LLMCall, map_rows
 
-    call, count = LLMCall(None, "Number {{ n }}", model=MODEL), 160
-    with Served(0.25):
+    call, count, delay = LLMCall(None, "Number {{ n }}", model=MODEL), 80, 1.0
+    with Served(delay):
         for workers in (1, 2):
             options = {"n_workers": workers, "threads_per_worker": 4, "processes": True, "dashboard_address": "127.0.0.1:0"}
             with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
                 client.wait_for_workers(workers)
                 map_rows(call, [{"n": -n} for n in range(8 * workers)], mode="off", executor=client, progress=False)
                 began = time.perf_counter()
-                client.gather([client.submit(time.sleep, 0.25, pure=False) for _ in range(count)])
+                client.gather([client.submit(time.sleep, delay, pure=False) for _ in range(count)])
                 bare, began = time.perf_counter() - began, time.perf_counter()
                 table = map_rows(call, ({"n": n} for n in range(count)), mode="off", executor=client, progress=False)
                 seconds = time.perf_counter() - began
                 assert not table.failed
             yield (
-                f"{count} calls of 250 ms, processes of a dask cluster: {workers}",
+                f"{count} calls of {delay:.0f} s, processes of a dask cluster: {workers}",
                 f"{count / seconds:,.1f} a second (naps as long: {count / bare:,.1f})",
             )
 
