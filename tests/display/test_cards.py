@@ -12,7 +12,7 @@ from tinyllm_magic.display.cards import Card, bundle_card, write_card
 from tinyllm_magic.display.history import HistoryItem, bundle_history
 from tinyllm_magic.messages import Message, Request
 from tinyllm_magic.responses import Answer, Record, Response, ToolCall, Usage
-from tinyllm_magic.text_format import format_money
+from tinyllm_magic.text_format import format_money, printable
 
 USAGE = Usage(128, 211)
 
@@ -377,3 +377,19 @@ def test_an_answer_of_a_model_is_marked_as_such_for_machines_and_the_echos_is_no
     echoed = Card.of(replace(answered, request=replace(answered.request, provider="echo")))
     assert "digitalSourceType" not in echoed.metadata
     assert page(echoed).all("data") == page(Card(state="error", error=("it failed",))).all("data") == []
+
+
+def test_a_card_that_has_grown_is_the_same_but_for_its_text_and_reasoning_which_hold_no_secret(monkeypatch):
+    monkeypatch.setenv("A_SECRET", "hidden-value-0123456789")
+    card = Card(state="streaming", model="m", notes=("kept",), text="before")
+    grown = card.grown("it is hidden-value-0123456789", "for hidden-value-0123456789")
+    assert (grown.text, grown.reasoning) == ("it is <A_SECRET>", "for <A_SECRET>")
+    assert (grown.model, grown.state, grown.notes, card.text) == ("m", "streaming", ("kept",), "before")
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "two\nlines\tand a tab", "nicht schlecht, äöü €", "\u00a0\u200b\ue000", "bad \x1b[0m", "\u202eback", ""]
+)
+def test_what_may_be_printed_is_what_holds_no_control_character_whatever_else_it_holds(text):
+    bad = {"\x1b", "\u202e"}
+    assert printable(text) == "".join(c for c in text if c not in bad)

@@ -24,7 +24,8 @@ def version() -> str:
 def shell() -> Any:
     """The IPython shell of this process, or ``None`` in a plain script; IPython is not imported for it."""
     ipython = sys.modules.get("IPython.core.getipython") or sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None and hasattr(ipython, "get_ipython") else None
+    find = getattr(ipython, "get_ipython", None)
+    return None if find is None else find()
 
 
 @dataclass(frozen=True)

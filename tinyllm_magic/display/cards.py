@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,6 +77,12 @@ class Card:
         masked = mask_data(held)
         if masked is not held:
             held.update(masked)
+
+    def grown(self, text: str, reasoning: str) -> Card:
+        """The same card with what has arrived; all else of it is without secrets already."""
+        grown = copy.copy(self)
+        vars(grown).update(text=mask(text), reasoning=mask(reasoning))
+        return grown
 
     @classmethod
     def of(cls, response: Response, **look: Any) -> Card:

@@ -30,7 +30,7 @@ class View(Protocol):
 
 def _fill(card: Card, so_far: ChunkAccumulator | None) -> Card:
     """The card with what has arrived."""
-    return card if so_far is None else replace(card, text=so_far.text, reasoning=so_far.reasoning)
+    return card if so_far is None else card.grown(so_far.text, so_far.reasoning)
 
 
 class QuietView:

@@ -19,6 +19,7 @@ from ..display import views as display_views
 from ..display.cards import Card
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
+from ..frozen import copy_with
 from ..responses import Answer, Record, Response
 from ..text_format import name_sample
 from . import chat_turns, panel_answers
@@ -235,7 +236,7 @@ def remember(chosen: Options, call: LLMCall, table: Table | None) -> None:
 def answer_one(shell: Any, chosen: Options, call: LLMCall, prepared: PreparedCall, look: Mapping[str, Any]) -> Response:
     """The one answer of a cell, shown while it grows."""
     view = display_views.choose_view(shell, stream=chosen.stream, quiet=chosen.quiet)
-    response = replace(watch_answer(view, prepared, look), call=call)
+    response = copy_with(watch_answer(view, prepared, look), call=call)
     call.finish(response)
     return response
 

@@ -97,6 +97,7 @@ def json_or_text(text: str) -> Any:
 
 
 Expand = Callable[[str], Any]
+_RUN = re.compile(r"""[^\s"'()\[\]{}]+""")  # what needs no second look
 _LONE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
 _WRITES_JSON = re.compile(r"\|\s*tojson\b[^|]*\}\}\s*\Z")
 
@@ -402,6 +403,10 @@ class Scanner:
     def _pieces(self) -> Iterator[str]:
         closing: list[str] = []
         while self.at < len(self.line):
+            if run := _RUN.match(self.line, self.at):
+                self.at = run.end()
+                yield run[0]
+                continue
             char = self.line[self.at]
             if char.isspace() and not closing:
                 return

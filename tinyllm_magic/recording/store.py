@@ -134,7 +134,7 @@ class Store:
         shared = self._share_file(key)
         if shared is not None:
             return self._find(shared, key, request)
-        if self._known(key) is False:
+        if key not in self._index.places and self._known(key) is False:
             return None
         with self._reading() as file:
             return None if file is None or key not in self._index.places else self._find(file, key, request)
