@@ -4,6 +4,8 @@ import sys
 import pytest
 import wcwidth
 from htmlaudit import ATTACKS, Page
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tinyllm_magic.display import deadline, html_tables, html_text, markup
 from tinyllm_magic.display.formats import FORMATS
@@ -294,3 +296,16 @@ def test_few_texts_are_kept(monkeypatch):
         assert len(markup._KEPT) <= 3
     assert "x" * 20_001 in markup.render("x" * 20_001)
     assert "x" * 20_001 not in markup._KEPT
+
+
+@given(st.text(alphabet=st.sampled_from("ab Zäß中1 0,.;:?!'\"()/%-_*`\\$&<#[\n\t\u00a0"), min_size=1))
+@example("A plain line.")
+@example('It\'s "so" - 5 % (or 10/3)?  ')
+@example("a" + " " * 5)
+@example("Title\n---")
+@example("a_b_c www.example.org http://example.org")
+def test_a_line_without_signs_of_markdown_is_drawn_as_its_parser_draws_it(text):
+    drawn = markup._draw_plain_line(text)
+    assert drawn in ("", markup._draw_once(text, markup.THREAD_CLOCK)[0])
+    if text.replace(" ", "").isalpha() and text[0] != " ":
+        assert drawn

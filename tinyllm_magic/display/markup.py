@@ -34,6 +34,7 @@ _LONGEST_JSON = 20_000  # characters; each line that may begin one is tried
 _CLOSING = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
 _LONGEST_FORMULA = 4000
 _FENCE = re.compile(r"(`{3,}|~{3,})([^\n`]*)")
+_PLAIN_LINE = re.compile(r"""[^\W\d_](?:[^\W_]|[ ,.;:?!'"()/%-])*""")
 _NEWLINE = re.compile(r"\r\n?|\n")
 _SMALL_TAIL = 2000
 _DEEPEST = 100  # levels of lists and quotes
@@ -77,7 +78,7 @@ def _draw_markdown(text: str, clock: Clock) -> str:
     """Parsing has one deadline, and the highlighting of all code blocks together another."""
     if len(text) > _LONGEST_KEPT or clock is not THREAD_CLOCK:
         return _draw_once(text, clock)[0]
-    html = _KEPT.get(text)
+    html = _draw_plain_line(text) or _KEPT.get(text)
     if html is None:
         html, is_whole = _draw_once(text, clock)
         if is_whole:
@@ -85,6 +86,14 @@ def _draw_markdown(text: str, clock: Clock) -> str:
                 _KEPT.clear()
             _KEPT[text] = html
     return html
+
+
+def _draw_plain_line(text: str) -> str:
+    """One line in which no sign means anything in Markdown, drawn without its parser, which it takes 50 µs; else nothing."""
+    if not _PLAIN_LINE.fullmatch(text):
+        return ""
+    said = text.rstrip(" ").replace('"', "&quot;")
+    return f"<p>{said}</p>\n"
 
 
 def _draw_once(text: str, clock: Clock) -> tuple[str, bool]:
@@ -187,9 +196,12 @@ class IncrementalRenderer:
             self._rest = [escape(self._text[self._settled :])]
 
     def _redraw(self) -> None:
-        parser = _build_parser(final=False)
         pending = self._text[self._settled :]
         self.drawn += len(pending)
+        if line := _draw_plain_line(pending):
+            self._tail, self._seen, self._rest = line, len(self._text), []
+            return
+        parser = _build_parser(final=False)
         tokens = _parse(parser, pending, self._clock)
         lines = [0, *(m.end() for m in _NEWLINE.finditer(pending))]
         # The last block may grow, and so may the one before a line that still grows: "2" may yet be the list's "2. b".

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Protocol, TextIO
 
 from ..responses import ChunkAccumulator
@@ -55,8 +56,14 @@ class NotebookView:
         self._handle: Any = None
         self._next = -math.inf
         self._has_text = False
-        self._body = markup.IncrementalRenderer()
-        self._reasoning = markup.IncrementalRenderer("markdown")
+
+    @cached_property
+    def _body(self) -> markup.IncrementalRenderer:
+        return markup.IncrementalRenderer()
+
+    @cached_property
+    def _reasoning(self) -> markup.IncrementalRenderer:
+        return markup.IncrementalRenderer("markdown")
 
     @property
     def drawn(self) -> int:
