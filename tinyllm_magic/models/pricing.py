@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from ..collector import pause_collector
 from ..messages import Request
 from ..responses import Answer, Usage
 from .catalog import facts, plain_name, untuned_name
@@ -68,14 +69,21 @@ def prices(model: str, endpoint: Endpoint = _VENDOR) -> tuple[float, float] | No
     return round(tokens_in * 1000, 6), round(tokens_out * 1000, 6)
 
 
-def _find_price(model: str, lists: tuple[str | None, ...], tokens_in: int, tokens_out: int, cached: int) -> Any:
-    from genai_prices import Usage as Amounts
-    from genai_prices import calc_price
+@functools.cache
+def _load_prices() -> Any:
+    """The library of prices with all that it lists: with pydantic behind it, it takes as long as the rest of a first cell."""
+    with pause_collector():
+        import genai_prices
+        import genai_prices.data
+    return genai_prices
 
-    amounts = Amounts(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=cached)
+
+def _find_price(model: str, lists: tuple[str | None, ...], tokens_in: int, tokens_out: int, cached: int) -> Any:
+    library = _load_prices()
+    amounts = library.Usage(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=cached)
     for whose in lists:
         try:
-            return calc_price(amounts, model_ref=plain_name(model), provider_id=whose)
+            return library.calc_price(amounts, model_ref=plain_name(model), provider_id=whose)
         except LookupError:
             continue
     return None
@@ -84,10 +92,8 @@ def _find_price(model: str, lists: tuple[str | None, ...], tokens_in: int, token
 @functools.cache
 def priced_names() -> tuple[str, ...]:
     """Names of the models in the price lists of the vendors that sell their own."""
-    from genai_prices.data import providers
-
     own = {v.prices for v in vendors().values() if v.prefixes or v.name == "openai"}
-    return tuple(dict.fromkeys(model.id for p in providers if p.id in own for model in p.models))
+    return tuple(dict.fromkeys(model.id for p in _load_prices().data.providers if p.id in own for model in p.models))
 
 
 def is_free(route: Route) -> bool:
