@@ -27,7 +27,6 @@ COMPILED = dict.fromkeys(("tlm_whole/__init__.py", "tlm_whole/more.py", "tlm_lar
 def layout(tmp_path):
     """Four packages divided; of three of them modules are imported first."""
     (tmp_path / "found").mkdir()
-    (tmp_path / "rewritten").mkdir()
     found = {name: wheels.write_wheel(tmp_path / "found", name, "1", files) for name, files in PACKAGES.items()}
     return page_packages.divide(found, COMPILED, tmp_path / "rewritten")
 
@@ -103,29 +102,42 @@ def test_an_installer_in_a_page_says_what_is_not_there(monkeypatch):
         asyncio.run(module.install(["jinja2", "nowhere-at-all"]))
 
 
+SAMPLE = bytecode.Sample("a.ipynb", {}, ["%load_ext tinyllm_magic"])
+
+
 def test_only_what_has_changed_is_compiled_again(tmp_path, monkeypatch):
     own = wheels.write_wheel(tmp_path, "own", "1", {"own.py": b"ONE = 1"})
     other = wheels.write_wheel(tmp_path, "other", "1", {"other.py": b""})
     places, asked = {own: "site", other: "library"}, []
 
-    def run(_node, _core, given, modules, _folder):
-        asked.append((sorted(path.name[:5] for path in given), modules))
-        return {"own.py": own.read_bytes()} if modules else {"own.py": own.read_bytes(), "other.py": b"theirs", "json.py": b"python's"}
+    def run(_node, told, folder):
+        asked.append((sorted(Path(path).name[:5] for path in told["wheels"]), told["modules"], "notebook" in told))
+        found = {"own.py": own.read_bytes()}
+        if not told["modules"]:
+            found |= {"other.py": b"theirs", "json.py": b"python's"}
+            (folder / "imports.json").write_text('["own", "other"]')
+        wheels.write_archive(folder / "out.zip", found)
+        return True
 
     monkeypatch.setattr(bytecode, "_run", run)
     monkeypatch.setattr(bytecode, "find_node", lambda: "node")
 
-    def compiled():
-        return bytecode.compile_first_answer(tmp_path, "314.0.6", places, own, tmp_path / "kept")
+    def compile_again():
+        return bytecode.compile_first_answer(tmp_path, "314.0.6", places, own, SAMPLE, tmp_path / "kept")
 
-    first = compiled()
-    assert first == compiled() == {"own.py": own.read_bytes(), "other.py": b"theirs", "json.py": b"python's"}
+    first = compile_again()
+    assert first == compile_again()
+    assert first.imports[-2:] == ["own", "other"]
+    assert first.compiled == {"own.py": own.read_bytes(), "other.py": b"theirs", "json.py": b"python's"}
     wheels.write_wheel(tmp_path, "own", "1", {"own.py": b"TWO = 2"})
-    assert compiled()["own.py"] == own.read_bytes() != first["own.py"]
-    assert asked == [(["other", "own-1"], None), (["own-1"], ["own.py"])]
+    second = compile_again()
+    assert second.compiled["own.py"] == own.read_bytes() != first.compiled["own.py"]
+    assert second.imports == first.imports
+    assert asked == [(["other", "own-1"], None, True), (["own-1"], ["own.py"], False)]
+    assert len(list((tmp_path / "kept").glob("*-*.zip"))) == 1
 
 
 def test_without_node_nothing_is_compiled(tmp_path, monkeypatch):
     own = wheels.write_wheel(tmp_path, "own", "1", {"own.py": b""})
     monkeypatch.setattr(bytecode, "find_node", lambda: None)
-    assert bytecode.compile_first_answer(tmp_path, "314.0.6", {own: "site"}, own, tmp_path / "kept") == {}
+    assert bytecode.compile_first_answer(tmp_path, "314.0.6", {own: "site"}, own, SAMPLE, tmp_path / "kept").compiled == {}

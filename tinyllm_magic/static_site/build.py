@@ -19,8 +19,8 @@ from ..recording.names import SUFFIX
 from ..recording.store import Store
 from ..settings.paths import cache_folder
 from . import jupyterlite, pages, pyodide, wheels
-from .bytecode import FIRST_IMPORTS, compile_first_answer
-from .notebooks import PublishError, SourceNotebook, read_notebooks, read_published
+from .bytecode import FirstAnswer, Sample, compile_first_answer
+from .notebooks import PublishError, SourceNotebook, code_of, read_notebooks, read_published
 from .packages import LEFT_OUT, Distribution, Packages, Resolver, installed_versions
 from .page_packages import Layout, divide, is_modules_alone, trim, write_library
 
@@ -174,20 +174,21 @@ def _plan(source: SourceNotebook, wanted: Sequence[str], packages: Packages) -> 
 def _write_run(plan: Plan, run: Path, scratch: Path) -> None:
     """The application with Pyodide, its packages and the notebooks."""
     found, own = _collect_wheels(plan, scratch)
-    compiled, layout = _divide_packages(plan, found, own, scratch)
+    first, layout = _divide_packages(plan, found, own, scratch)
     builds = {name: wheel for name, wheel in found.items() if name in plan.distribution.wheels}
     loaded = Packages({**layout.at_start, **builds}, dict(plan.packages.needs))
     loaded.wheels[_SITE_NAME] = _site_wheel(plan, scratch, layout.index())
     place = run / "static" / "pyodide"
     plan.core.write(place, loaded, plan.distribution)
+    (place / "on_import").mkdir()
     for wheel in layout.on_import.values():
-        shutil.copyfile(wheel, place / wheel.name)
-    write_library(plan.core.folder / "python_stdlib.zip", compiled, layout.library, place / "python_stdlib.zip")
+        shutil.copyfile(wheel, place / "on_import" / wheel.name)
+    write_library(plan.core.folder / "python_stdlib.zip", first.compiled, layout.library, place / "python_stdlib.zip")
     startup = f"/lib/python{'.'.join(plan.core.target.python.split('.')[:2])}/site-packages/{_SITE}/console.py"
     start = {
         "env": {**_ENVIRON, "PYTHONSTARTUP": startup},
         "packages": [*layout.at_start, _SITE_NAME],
-        "imports": FIRST_IMPORTS,
+        "imports": first.imports,
     }
     kernel = jupyterlite.add_kernel_start(run, plan.core.target.version, start)
     jupyterlite.add_extension(run)
@@ -204,19 +205,27 @@ def _collect_wheels(plan: Plan, scratch: Path) -> tuple[dict[str, Path], Path]:
     return found, own
 
 
-def _divide_packages(plan: Plan, found: Mapping[str, Path], own: Path, scratch: Path) -> tuple[dict[str, bytes], Layout]:
+def _divide_packages(plan: Plan, found: Mapping[str, Path], own: Path, scratch: Path) -> tuple[FirstAnswer, Layout]:
     """What of the packages comes at the start, and the bytecode of what is imported first; Pyodide's own builds stay as they are."""
     theirs = {name: wheel for name, wheel in found.items() if name not in plan.distribution.wheels}
     kernels = {*_KERNEL, _OWN} | plan.packages.closure(map(wheels.required_name, _own_requirements()))
-    first = [path for name, path in theirs.items() if name in kernels]
-    places = {path: "library" if is_modules_alone(trim(wheels.read_files(path))) else "site" for path in first}
-    compiled = compile_first_answer(plan.core.folder, plan.core.target.version, places, own, cache_folder() / "publish" / "compiled")
-    rewritten = scratch / "wheels"
-    rewritten.mkdir()
-    layout = divide(theirs, compiled, rewritten)
+    paths = [path for name, path in theirs.items() if name in kernels]
+    places = {path: "library" if is_modules_alone(trim(wheels.read_files(path))) else "site" for path in paths}
+    cache = cache_folder() / "publish" / "compiled"
+    first = compile_first_answer(plan.core.folder, plan.core.target.version, places, own, _sample(plan), cache)
+    layout = divide(theirs, first.compiled, scratch / "wheels", whole_at_start=_OWN)
     if _OWN not in layout.at_start:  # nothing could be compiled
         layout.at_start[_OWN] = layout.on_import.pop(_OWN)
-    return compiled, layout
+    return first, layout
+
+
+def _sample(plan: Plan) -> Sample:
+    """The cells of a notebook until its first prompt, with its store: what they import is what any first answer imports."""
+    source = next((planned.source for planned in plan.notebooks if planned.source.prompts), plan.notebooks[0].source)
+    stores = {name: path.read_text(encoding="utf-8") for name, path in source.files.items() if name.endswith(SUFFIX)}
+    cells = code_of(source.content)
+    prompt = next((number for number, cell in enumerate(cells) if cell.startswith("%%llm")), -1)
+    return Sample(source.path.name, stores, cells[: prompt + 1])
 
 
 def _stand_ins() -> dict[str, dict[str, bytes]]:
@@ -324,5 +333,7 @@ def _first_visit(folder: Path) -> int:
     lock = json.loads((place / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
     at_start = {str(entry["file_name"]) for entry in lock.values()}
     size = sum((place / name).stat().st_size for name in {*at_start, "python_stdlib.zip"})
-    size += sum(len(gzip.compress(path.read_bytes(), 5)) for path in place.iterdir() if path.suffix not in (".whl", ".zip"))
+    size += sum(
+        len(gzip.compress(path.read_bytes(), 5)) for path in place.iterdir() if path.is_file() and path.suffix not in (".whl", ".zip")
+    )
     return round((size + _FRONT_END) / 1e6)

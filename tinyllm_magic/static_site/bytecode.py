@@ -13,20 +13,11 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-FIRST_IMPORTS = (
-    "piplite.piplite",
-    "pyodide_kernel",
-    "IPython.core.magics.extension",
-    "tinyllm_magic.notebook.cells",
-    "tinyllm_magic.notebook.completions",
-    "markdown_it.presets.commonmark",
-    "statistics",
-    "tomllib",
-)
-"""What a page imports before its first cell runs; with what these import, all that a recorded answer needs."""
-
+_ALWAYS = ["piplite.piplite", "pyodide_kernel"]
+"""What the kernel's worker imports itself."""
 _SCRIPTS = [Path(__file__).parent / "in_page" / name for name in ("first_answer.mjs", "compile_modules.py")]
 _LIMIT = 600
 
@@ -36,50 +27,67 @@ def find_node() -> str | None:
     return shutil.which("node") or shutil.which("node", path=str(Path(sys.executable).parent))
 
 
-def compile_first_answer(core: Path, version: str, wheels: Mapping[Path, str], own: Path, cache: Path) -> dict[str, bytes]:
-    """The bytecode of what a first answer imports, by its path in a wheel or in the standard library.
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What a page needs until its first answer: names to import, and bytecode by its path in a wheel or in the standard library."""
 
-    ``wheels`` has the place of each in a page, ``own`` is the one of them that changes most. What does not change with it is looked for
-    once, and kept. Without Node, or where Pyodide does not run in it, nothing is compiled: the page then does it, and is slower.
+    imports: list[str]
+    compiled: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A notebook's name, the texts of its files, and its cells until the first that asks a model."""
+
+    name: str
+    files: Mapping[str, str]
+    cells: Sequence[str]
+
+
+def compile_first_answer(core: Path, version: str, wheels: Mapping[Path, str], own: Path, sample: Sample, cache: Path) -> FirstAnswer:
+    """Run a sample in Node, and compile what it imports; ``wheels`` has the place of each in a page.
+
+    ``own`` is the one of them that changes most: what does not change with it is looked for once, and kept. Without Node, or where
+    Pyodide does not run in it, nothing is compiled: the page then does it, and is slower.
     """
     node = find_node()
-    digest = _digest([version, *FIRST_IMPORTS, *map(_content, _SCRIPTS)], wheels, own)
-    rest, ours = cache / f"{digest}.zip", cache / f"{digest}-{_content(own)[:16]}.zip"
-    if not (rest.exists() and ours.exists()):
+    digest = _digest([version, *map(_content, _SCRIPTS)], wheels, own)
+    imports, rest, ours = cache / f"{digest}.json", cache / f"{digest}.zip", cache / f"{digest}-{_content(own)[:16]}.zip"
+    known = next(iter(sorted(cache.glob(f"{digest}-*.zip"))), None) if rest.exists() and imports.exists() else None
+    if known is None or not ours.exists():
         if node is None:
-            return {}
+            return FirstAnswer(_ALWAYS, {})
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
-            if rest.exists():  # the same modules of ours as before
-                known = sorted(_read(next(cache.glob(f"{digest}-*.zip"))))
-                found = _run(node, core, {own: wheels[own]}, known, Path(folder))
+            job = {"core": str(core), "out": f"{folder}/out.zip", "imports": f"{folder}/imports.json"}
+            if known:  # the same modules of ours as before
+                done = _run(node, {**job, "wheels": {str(own): wheels[own]}, "modules": sorted(_read(known))}, Path(folder))
             else:
-                found = _run(node, core, wheels, None, Path(folder))
-            if not found:
-                return {}
+                places = {str(path): place for path, place in wheels.items()}
+                done = _run(node, {**job, "wheels": places, "modules": None, "notebook": asdict(sample)}, Path(folder))
+            if not done:
+                return FirstAnswer(_ALWAYS, {})
+            found = _read(Path(folder) / "out.zip")
             with zipfile.ZipFile(own) as archive:
                 names = set(archive.namelist())
-            _write(ours, {n: d for n, d in found.items() if n in names})
-            if not rest.exists():
+            if not known:
                 _write(rest, {n: d for n, d in found.items() if n not in names})
-    return _read(rest) | _read(ours)
+                shutil.move(f"{folder}/imports.json", imports)
+            _write(ours, {n: d for n, d in found.items() if n in names})
+            for older in set(cache.glob(f"{digest}-*.zip")) - {ours}:
+                older.unlink(missing_ok=True)
+    names_to_import = json.loads(imports.read_text(encoding="utf-8"))
+    return FirstAnswer([*_ALWAYS, *names_to_import], _read(rest) | _read(ours))
 
 
-def _run(node: str, core: Path, wheels: Mapping[Path, str], modules: Sequence[str] | None, folder: Path) -> dict[str, bytes]:
-    job, out = folder / "job.json", folder / "out.zip"
-    told = {
-        "core": str(core),
-        "wheels": {str(path): place for path, place in wheels.items()},
-        "imports": FIRST_IMPORTS,
-        "modules": modules,
-        "out": str(out),
-    }
+def _run(node: str, told: Mapping[str, object], folder: Path) -> bool:
+    job = folder / "job.json"
     job.write_text(json.dumps(told), encoding="utf-8")
     try:
-        subprocess.run([node, str(_SCRIPTS[0]), str(job)], capture_output=True, check=False, timeout=_LIMIT)  # noqa: S603
+        done = subprocess.run([node, str(_SCRIPTS[0]), str(job)], capture_output=True, check=False, timeout=_LIMIT)  # noqa: S603
     except subprocess.TimeoutExpired:
-        return {}
-    return _read(out) if out.exists() else {}
+        return False
+    return done.returncode == 0
 
 
 def _digest(told: Sequence[str], wheels: Mapping[Path, str], own: Path) -> str:

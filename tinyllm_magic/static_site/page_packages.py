@@ -51,21 +51,27 @@ def trim(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return {n: d for n, d in files.items() if not (_TESTS & set(n.split("/")[:-1]) or n.endswith((*_MARKS, "/RECORD")))}
 
 
-def divide(found: Mapping[str, Path], compiled: Mapping[str, bytes], folder: Path) -> Layout:
-    """Divide these wheels; the ones that are rewritten lie in ``folder``."""
+def divide(found: Mapping[str, Path], compiled: Mapping[str, bytes], folder: Path, *, whole_at_start: str = "") -> Layout:
+    """Divide these wheels; the ones that are rewritten lie in ``folder``. One package may come whole at the start."""
     layout = Layout()
+    (folder / "on_import").mkdir(parents=True)
     for name, wheel in sorted(found.items()):
-        whole = wheels.read_files(wheel)
-        files = trim(whole)
+        untrimmed = wheels.read_files(wheel)
+        files = trim(untrimmed)
         needed = sorted(files.keys() & compiled.keys())
         if needed and is_modules_alone(files):
             _add_to_library(layout, name, wheel, files, compiled, folder)
         elif needed:
-            hot = {(f"{n}c" if n in compiled else n): compiled.get(n, d) for n, d in files.items()}
+            other = {n: d for n, d in files.items() if n.endswith(".py") and n not in compiled}
+            hot = {(f"{n}c" if n in compiled else n): compiled.get(n, d) for n, d in files.items() if n not in other}
+            if name == whole_at_start or _is_small(other):
+                hot |= other
+            else:
+                layout.on_import[name] = wheels.rewrite(wheel, files, folder / "on_import")
             layout.at_start[name] = wheels.rewrite(wheel, hot, folder)
         else:
             layout.library |= _head(files)
-            layout.on_import[name] = wheel if files.keys() == whole.keys() else wheels.rewrite(wheel, files, folder)
+            layout.on_import[name] = wheel if files.keys() == untrimmed.keys() else wheels.rewrite(wheel, files, folder / "on_import")
     return layout
 
 
@@ -74,10 +80,14 @@ def _add_to_library(
 ) -> None:
     layout.library |= {f"{n}c": compiled[n] for n in files if n in compiled} | _head(files)
     other = {n: d for n, d in files.items() if n.endswith(".py") and n not in compiled}
-    if sum(len(zlib.compress(data)) for data in other.values()) < _SMALL:
+    if _is_small(other):
         layout.library |= other
     else:
-        layout.on_import[name] = wheels.rewrite(wheel, files, folder)
+        layout.on_import[name] = wheels.rewrite(wheel, files, folder / "on_import")
+
+
+def _is_small(files: Mapping[str, bytes]) -> bool:
+    return sum(len(zlib.compress(data)) for data in files.values()) < _SMALL
 
 
 def _head(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -1,10 +1,11 @@
-"""Runs at publishing, in Pyodide: imports what a first answer needs, and compiles the modules that this has loaded.
+"""Runs at publishing, in Pyodide: runs a notebook's cells until its first answer, and compiles the modules that this has loaded.
 
-The job tells the wheels with the place that each has in a page, and the names to import, or the files to compile.
+The job tells the wheels with the place that each has in a page, and the notebook, or which files to compile without running it.
 """
 
 import importlib
 import json
+import os
 import sys
 import zipfile
 from importlib._bootstrap_external import _code_to_hash_pyc
@@ -28,12 +29,38 @@ def unpack(wheels):
     return found
 
 
-def import_all(names):
-    """Import modules, and tell the files of all that are loaded then."""
-    for name in names:
-        importlib.import_module(name)
-    loaded = [getattr(getattr(module, "__spec__", None), "origin", None) for module in list(sys.modules.values())]
-    return [str(origin) for origin in loaded if str(origin).endswith((".py", ".pyc"))]
+def run(notebook):
+    """Run the cells of a notebook; one that fails has loaded modules nevertheless."""
+    kernel = importlib.import_module("pyodide_kernel")
+    importlib.import_module("piplite.piplite")
+    home = Path("/home/pyodide/notebook")
+    home.mkdir(parents=True, exist_ok=True)
+    for name, text in notebook["files"].items():
+        (home / name).write_text(text, encoding="utf-8")
+    os.chdir(home)
+    os.environ |= {"JPY_SESSION_NAME": str(home / notebook["name"]), "TINYLLM_MODE": "replay"}
+    kernel.kernel_instance._parent_header = {"header": {}, "content": {}}  # noqa: SLF001  # the worker sets it so
+    collect_outputs(kernel)
+    shell = kernel.kernel_instance.interpreter
+    for cell in notebook["cells"]:
+        shell.run_cell(cell)
+
+
+def collect_outputs(kernel):
+    """Take what the kernel would show: there is no page."""
+    shown = []
+    shell = kernel.kernel_instance.interpreter
+    for name in ("clear_output_callback", "display_data_callback", "update_display_data_callback"):
+        setattr(shell.display_pub, name, lambda *told: shown.append(told))
+    shell.displayhook.publish_execution_result = lambda *told: shown.append(told)
+    for stream in (kernel.stdout_stream, kernel.stderr_stream):
+        stream.publish_stream_callback = lambda *told: shown.append(told)
+
+
+def list_loaded():
+    """The modules that are loaded, with the place of each below the library or the site, in the order of their import."""
+    origins = {name: str(getattr(getattr(module, "__spec__", None), "origin", "")) for name, module in list(sys.modules.items())}
+    return {n: o.removeprefix(f"{LIBRARY}/").removeprefix(f"{SITE}/") for n, o in origins.items() if o.endswith(".py")}
 
 
 def write(sources, wanted):
@@ -51,6 +78,8 @@ job = json.loads(Path("/job.json").read_text(encoding="utf-8"))
 sources = unpack(job["wheels"])
 wanted = job["modules"]
 if wanted is None:
-    loaded = import_all(job["imports"])
-    wanted = [path.removesuffix("c").removeprefix(f"{LIBRARY}/").removeprefix(f"{SITE}/") for path in loaded]
+    run(job["notebook"])
+    loaded = list_loaded()
+    wanted = loaded.values()
+    Path("/imports.json").write_text(json.dumps([name for name, file in loaded.items() if (Path(SITE) / file).exists()]))
 write(sources, set(wanted))

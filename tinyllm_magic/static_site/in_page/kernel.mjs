@@ -20,7 +20,7 @@ async function start() {
     stdout: (text) => told.stdout(text),
     stderr: (text) => told.stderr(text),
   });
-  pyodide.pyimport("tinyllm_magic_site.on_import").start(HERE, JSON.stringify(START.imports));
+  pyodide.pyimport("tinyllm_magic_site.on_import").start(`${HERE}on_import/`, JSON.stringify(START.imports));
   return pyodide;
 }
 

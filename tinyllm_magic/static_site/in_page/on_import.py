@@ -5,6 +5,7 @@ is imported from as it is, one with other files is unpacked. Of some packages th
 page, and the others are fetched here: their folder in the wheel then becomes part of the package.
 """
 
+import contextlib
 import importlib
 import json
 import sys
@@ -34,9 +35,8 @@ class OnImport:
             return PathFinder.find_spec(name)
         parent = sys.modules[name.rpartition(".")[0]]
         folder = f"{self._places[file]}/{parent.__name__.replace('.', '/')}"
-        if folder in parent.__path__:
-            return None
-        parent.__path__ = [*parent.__path__, folder]
+        if folder not in parent.__path__:
+            parent.__path__ = [*parent.__path__, folder]
         return PathFinder.find_spec(name, parent.__path__)
 
     def _lay(self, file, *, unpack):
@@ -78,4 +78,5 @@ def start(address, names):
     index = json.loads((HERE / "on_import.json").read_text(encoding="utf-8"))
     sys.meta_path.append(OnImport(index, fetch_from(address)))
     for name in json.loads(names):
-        importlib.import_module(name)
+        with contextlib.suppress(ImportError):  # what is not there now is no reason not to start: whoever needs it is told
+            importlib.import_module(name)
