@@ -230,8 +230,11 @@ def mask_data(value: Any) -> Any:
 
 def _replace_in(value: Any, wanted: Mapping[str, str]) -> Any:
     kind = type(value)
-    if kind is str:  # most values are texts, and asking an abstract class about each takes longer than the search
-        return _replace(value, wanted)
+    if kind is str:  # most values are texts without a secret, and asking an abstract class about each takes longer than the search
+        for secret in wanted:
+            if secret in value:
+                return _replace(value, wanted)
+        return value
     if value is None or kind is bool or kind is int or kind is float:
         return value
     if isinstance(value, str):
@@ -252,6 +255,11 @@ def excerpt(text: str, length: int) -> str:
 def mask_html(page: str) -> str:
     """A page with the values of secrets replaced by their names."""
     for value, name in secrets().items():
-        for spelling in {value, html.escape(value), html.escape(value, quote=False)}:
+        for spelling in _spell_in_html(value):
             page = page.replace(spelling, f"&lt;{html.escape(name)}&gt;")
     return page
+
+
+@functools.lru_cache(maxsize=256)
+def _spell_in_html(value: str) -> frozenset[str]:
+    return frozenset((value, html.escape(value), html.escape(value, quote=False)))
