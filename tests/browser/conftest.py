@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from fakeserver import FakeServer
 
 pytest.importorskip("playwright", reason="the browser tests need playwright")
 
@@ -146,32 +147,48 @@ def notebook7(tmp_path_factory, weights_folder):
 
 
 @pytest.fixture(scope="package")
-def idle_lab():
-    """Pages in which JupyterLab runs with nothing open: loading it anew for each test would take most of the time."""
-    return []
+def fake():
+    """A vendor that never gives the same answer twice."""
+    with FakeServer([lambda body, n=n: f"Answer **{n}** to: {body['messages'][-1]['content']}" for n in range(100)]) as server:
+        yield server
 
 
 @pytest.fixture(scope="package")
-def idle_notebook7():
-    """The same of Notebook 7."""
-    return []
+def author_pages(tmp_path_factory, context, fake):
+    """The JupyterLab of an author who has a key and a gateway, and has our extension disabled."""
+    folder = tmp_path_factory.mktemp("author")
+    off = folder / "state" / "config" / "labconfig" / "page_config.json"
+    off.parent.mkdir(parents=True)
+    off.write_text(json.dumps({"disabledExtensions": {"tinyllm-magic": True}}))
+    environ = {"OPENAI_API_KEY": "sk-test-0123456789abcdef", "OPENAI_BASE_URL": fake.url, "TINYLLM_MODEL": "gpt-4o-mini"}
+    with driver.serve(folder / "work", folder / "state", environ=environ) as server:
+        yield driver.Pages(context, server)
 
 
-def _opener(request, context, server, idle_pages):
+@pytest.fixture(scope="package")
+def lab_pages(context, lab):
+    return driver.Pages(context, lab)
+
+
+@pytest.fixture(scope="package")
+def notebook7_pages(context, notebook7):
+    return driver.Pages(context, notebook7)
+
+
+def _opener(request, pages):
     opened = []
 
     def open_(*cells, name=None, kernel=True):
         file = name or f"{request.node.name.removeprefix('test_')[:40]}.ipynb"
         if name is None:
-            server.write(file, ["%load_ext tinyllm_magic", *cells])
-        book = driver.Notebook(context, server, file, kernel=kernel, page=idle_pages.pop() if idle_pages else None)
-        opened.append(book)
-        return book
+            pages.server.write(file, ["%load_ext tinyllm_magic", *cells])
+        opened.append(pages.open(file, kernel=kernel))
+        return opened[-1]
 
     def leave(book):
         """Close a notebook and end its kernel; the next one opens in the same page."""
         opened.remove(book)
-        idle_pages.append(book.leave())
+        pages.leave(book)
 
     open_.leave = leave
     yield open_
@@ -180,20 +197,23 @@ def _opener(request, context, server, idle_pages):
         if book.page.is_closed():
             continue
         if failed:
-            book.page.screenshot(path=str(server.root / f"FAILED-{request.node.name}.png"))
-        if failed or idle_pages:
-            book.close()
-        else:
-            idle_pages.append(book.leave())
+            book.page.screenshot(path=str(pages.server.root / f"FAILED-{request.node.name}.png"))
+        pages.end(book, failed=failed)
 
 
 @pytest.fixture
-def notebook(request, context, lab, idle_lab):
+def notebook(request, lab_pages):
     """Opens a notebook in JupyterLab; its first cell loads the extension."""
-    yield from _opener(request, context, lab, idle_lab)
+    yield from _opener(request, lab_pages)
 
 
 @pytest.fixture
-def classic(request, context, notebook7, idle_notebook7):
+def classic(request, notebook7_pages):
     """Opens a notebook in Notebook 7."""
-    yield from _opener(request, context, notebook7, idle_notebook7)
+    yield from _opener(request, notebook7_pages)
+
+
+@pytest.fixture
+def plain(request, author_pages):
+    """Opens a notebook in a JupyterLab in which our extension is disabled."""
+    yield from _opener(request, author_pages)

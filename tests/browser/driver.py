@@ -355,3 +355,27 @@ class Notebook:
             for session in self.server.api("sessions"):
                 if session["path"] == self.path.name:
                     self.server.api(f"sessions/{session['id']}", "DELETE")
+
+
+class Pages:
+    """Opens a server's notebooks in pages that are used again: loading JupyterLab anew for each would take most of the time."""
+
+    def __init__(self, context, server: Server) -> None:
+        self.server = server
+        self._context = context
+        self._idle: list[Page] = []  # in which the application runs with nothing open
+
+    def open(self, name: str | None = None, *, kernel: bool = True) -> Notebook:
+        """A notebook in a page that is free, or a new one."""
+        return Notebook(self._context, self.server, name, kernel=kernel, page=self._idle.pop() if self._idle else None)
+
+    def leave(self, book: Notebook) -> None:
+        """Close a notebook and end its kernel; the next one opens in the same page."""
+        self._idle.append(book.leave())
+
+    def end(self, book: Notebook, *, failed: bool = False) -> None:
+        """Leave a notebook; its page is closed where it may be in disorder, or where another one is free."""
+        if failed or self._idle:
+            book.close()
+        else:
+            self.leave(book)

@@ -3,17 +3,14 @@
 The front end does not say a word of the new name to the kernel here: the store follows as one of the stores beside it.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
-from fakeserver import FakeServer
 from playwright.sync_api import expect
 
-from browser import driver
 from tinyllm_magic import Store
 
 CELLS = (
@@ -29,28 +26,9 @@ REQUESTS = 1 + 3 + 2
 
 
 @pytest.fixture(scope="module")
-def fake():
-    """A vendor that never gives the same answer twice."""
-    with FakeServer([lambda body, n=n: f"Answer **{n}** to: {body['messages'][-1]['content']}" for n in range(100)]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def author(tmp_path_factory, fake):
-    """The author's JupyterLab: with a key and a gateway, and without the extension that tells a kernel of a new name."""
-    folder = tmp_path_factory.mktemp("author")
-    off = folder / "state" / "config" / "labconfig" / "page_config.json"
-    off.parent.mkdir(parents=True)
-    off.write_text(json.dumps({"disabledExtensions": {"tinyllm-magic": True}}))
-    environ = {"OPENAI_API_KEY": "sk-test-0123456789abcdef", "OPENAI_BASE_URL": fake.url, "TINYLLM_MODEL": "gpt-4o-mini"}
-    with driver.serve(folder / "work", folder / "state", environ=environ) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def renamed(author, context, fake):
+def renamed(author_pages, fake):
     """The notebook as its author left it: written and run by hand, renamed, run on, saved."""
-    book = driver.Notebook(context, author)
+    book = author_pages.open()
     for source in CELLS:
         book.write_and_run(source)
     expect(book.output(1).get_by_role("article")).to_contain_text("Answer 0 to: Write about tea.")
@@ -60,8 +38,8 @@ def renamed(author, context, fake):
     book.page.keyboard.press("Control+s")
     book.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     assert (book.errors, book.strangers) == ([], [])
-    book.close()
-    return author.root / "analysis.ipynb"
+    author_pages.end(book)
+    return author_pages.server.root / "analysis.ipynb"
 
 
 def verify_elsewhere(notebook, folder, *stores):
@@ -102,14 +80,14 @@ def test_a_changed_answer_is_found_there(renamed, tmp_path):
     assert (code, "1 of 7 cells differs" in said) == (1, True), said
 
 
-def test_opened_again_under_its_new_name_it_asks_nothing_and_gets_a_store_of_its_own(renamed, author, context, fake, tmp_path):
+def test_opened_again_under_its_new_name_it_asks_nothing_and_gets_a_store_of_its_own(renamed, author_pages, fake, tmp_path):
     before = fake.n
-    book = driver.Notebook(context, author, renamed.name)
+    book = author_pages.open(renamed.name)
     for index in range(len(CELLS) + 1):
         book.run(index)
     expect(book.output(1).locator(".tlm-badge")).to_have_text("recorded")
     book.saved()
-    book.close()
+    author_pages.end(book)
     assert fake.n == before
     own = renamed.with_name("analysis.llm.jsonl")
     assert len(Store(own)) == REQUESTS + 1

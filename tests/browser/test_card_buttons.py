@@ -2,10 +2,10 @@
 
 import json
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from browser import driver
 from browser.prompts import cell, expect_source, source
 
 ECHO = "from tinyllm_magic import session; session.choose(api_type='echo', mode='auto'); names = ['Ada', 'Bob']"
@@ -154,21 +154,20 @@ def test_the_saved_card_has_no_buttons_and_a_reopened_one_gets_them(notebook):
     expect(ask).to_have_attribute("aria-disabled", "false")
 
 
-def test_under_strict_replay_nothing_is_asked_again(notebook, context, lab, tmp_path):
+def test_under_strict_replay_nothing_is_asked_again(notebook):
     recorded = notebook(ECHO, ASK)
     run_all(recorded, 3)
-    recorded.saved()
-    state = tmp_path / "state"
-    state.mkdir()
-    with driver.serve(lab.root, state, environ={"TINYLLM_MODE": "replay"}) as server:
-        book = driver.Notebook(context, server, recorded.path.name)
-        run_all(book, 3)
-        ask = button(book, 2, "Ask again")
-        expect(ask).to_have_attribute("aria-disabled", "true")
-        ask.press("Enter")
-        expect(said(book, 2)).to_have_text("In strict replay nobody is asked.")
-        assert book.counter(2) == 3
-        book.close()
+    saved = recorded.saved()
+    notebook.leave(recorded)
+    saved.cells[0].source = f"%env TINYLLM_MODE=replay\n{saved.cells[0].source}"
+    nbformat.write(saved, recorded.path)
+    book = notebook(name=recorded.path.name)
+    run_all(book, 3)
+    ask = button(book, 2, "Ask again")
+    expect(ask).to_have_attribute("aria-disabled", "true")
+    ask.press("Enter")
+    expect(said(book, 2)).to_have_text("In strict replay nobody is asked.")
+    assert book.counter(2) == 3
 
 
 def test_what_is_no_answer_has_no_buttons(notebook):

@@ -124,51 +124,44 @@ def test_the_store_follows_a_renamed_notebook(open_notebook):
     assert not old.exists()
 
 
-def test_a_cell_works_as_before_where_the_extension_is_disabled(context, tmp_path):
-    state = tmp_path / "state"
-    config = state / "config" / "labconfig"
-    config.mkdir(parents=True)
-    (config / "page_config.json").write_text(json.dumps({"disabledExtensions": {"tinyllm-magic": True}}))
-    with driver.serve(tmp_path / "root", state) as server:
-        server.write("plain.ipynb", ["%load_ext tinyllm_magic", SETUP, "%%llm\nabout {{ topic }}"])
-        book = driver.Notebook(context, server, "plain.ipynb")
-        for index in range(3):
-            book.run(index)
-        expect(book.output(2).get_by_role("article")).to_contain_text("about rain")
-        assert not is_prompt(book, 2)
-        assert cell(book, 2).locator(".tlm-meter").count() == 0
-        book.close()
+def test_a_cell_works_as_before_where_the_extension_is_disabled(plain):
+    book = plain(SETUP, "%%llm\nabout {{ topic }}")
+    for index in range(3):
+        book.run(index)
+    expect(book.output(2).get_by_role("article")).to_contain_text("about rain")
+    assert not is_prompt(book, 2)
+    assert cell(book, 2).locator(".tlm-meter").count() == 0
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory):
+def settled(tmp_path_factory, context):
     """A JupyterLab in whose settings the meter is off and marks for VS Code are on."""
     place = tmp_path_factory.mktemp("settled")
     (place / "state").mkdir()
     settings = {"tinyllm-magic:prompt-cell": {"meter": False, "languageId": True}}
     with driver.serve(place / "root", place / "state", settings=settings) as server:
-        yield server
+        yield driver.Pages(context, server)
 
 
-def test_the_meter_is_off_by_jupyterlabs_setting_and_the_look_stays(context, settled):
-    settled.write("quiet.ipynb", ["%load_ext tinyllm_magic", SETUP, "%%llm\nabout {{ topc }}"])
-    book = driver.Notebook(context, settled, "quiet.ipynb")
+def test_the_meter_is_off_by_jupyterlabs_setting_and_the_look_stays(settled):
+    settled.server.write("quiet.ipynb", ["%load_ext tinyllm_magic", SETUP, "%%llm\nabout {{ topc }}"])
+    book = settled.open("quiet.ipynb")
     book.run(0)
     book.run(1)
     expect(cell(book, 2).locator(".tlm-unknown")).to_have_text("topc")
     assert cell(book, 2).locator(".tlm-meter").count() == 0
-    book.close()
+    settled.end(book)
 
 
-def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(context, settled):
-    settled.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
-    book = driver.Notebook(context, settled, "marks.ipynb")
+def test_saving_marks_prompt_cells_for_vs_code_where_the_setting_says_so(settled):
+    settled.server.write("marks.ipynb", ["%%llm\nhello", "x = 1", "%%markdown\nhi"])
+    book = settled.open("marks.ipynb")
     assert [c.metadata.get("vscode") for c in book.saved().cells] == [{"languageId": "markdown"}, None, None]
     edit(book, 0)
     book.page.keyboard.press("Control+Home")
     type_on(book, "y = 1\n")
     assert [c.metadata.get("vscode") for c in book.saved().cells] == [None, None, None]
-    book.close()
+    settled.end(book)
 
 
 def test_nothing_is_said_to_a_kernel_that_has_not_loaded_the_extension(notebook):
