@@ -2,10 +2,11 @@
 
 import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tinyllm_magic import LLMCall, map_rows
+from tinyllm_magic import LLMCall, map_rows, override, session
 from tinyllm_magic.errors import (
     OptionError,
 )
@@ -43,3 +44,19 @@ def test_a_worker_knows_the_context_variables_of_who_asked(scripted):
 def test_something_without_submit_is_no_executor(scripted):
     with pytest.raises(OptionError, match="no executor"):
         map_rows(CALL, ROWS, executor=object())
+
+
+def test_a_worker_reserves_nothing_anew_or_it_would_wait_for_calls_that_wait_for_a_worker(make_client, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "test")
+    make_client("openai")
+    session.budget.set_limit(0.001)
+    reserve, threads = session.budget.reserve, []
+    monkeypatch.setattr(session.budget, "reserve", lambda *a, **k: threads.append(threading.current_thread()) or reserve(*a, **k))
+    with override(api_type=None), ThreadPoolExecutor(2) as executor:
+        table = map_rows(
+            LLMCall(None, "Say {{ n }}", model="gpt-4o-mini", max_tokens=1000), [{"n": n} for n in range(5)], executor=executor
+        )
+
+    assert not table.failed
+    assert threads == [threading.current_thread()] * 5
+    assert session.budget._reserved == pytest.approx(0)

@@ -179,17 +179,17 @@ class ExternalExecutor:
 def perform(job: Job) -> JobResult:
     """Make the call of a job with this process's own client; runs wherever an executor puts it."""
     remote = job.pid != os.getpid()
+    reserved = 0.0 if remote else job.reserved
     if remote:
         session.chosen = {**session.chosen, **{k: v for k, v in job.layer.items() if v is not None}}
-    else:
-        session.budget.release(job.reserved)  # it is reserved anew where the call is made
     if job.plan.route.endpoint.api_type not in session.registered:
         error = ConfigError(
             f"the client registered as '{job.plan.route.endpoint.api_type}' is not known in the executor's process",
             hint="Register it there too, or map without executor=.",
         )
+        session.budget.release(reserved)
         return JobResult(None, "live", error, os.getpid())
-    outcome = answer_or_error(session.prepare_plan(job.plan).in_pool(_process_limiter()))
+    outcome = answer_or_error(session.prepare_plan(job.plan).in_pool(_process_limiter(), reserved=reserved))
     if isinstance(outcome, Response):
         return JobResult(outcome.record, outcome.source, None, os.getpid())
     return JobResult(None, "live", _make_picklable(outcome) if remote else outcome, os.getpid())

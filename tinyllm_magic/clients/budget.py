@@ -141,14 +141,20 @@ class Budget:
 
 
 class Reservation:
-    """What is reserved for one call while it is made; leaving the ``with`` block gives back what was not taken."""
+    """What is reserved for one call while it is made; leaving the ``with`` block gives back what was not taken.
 
-    def __init__(self, budget: Budget, request: Request, route: Route, stopped: threading.Event | None) -> None:
-        self._budget, self._call, self._amount = budget, (request, route, stopped), 0.0
+    ``amount`` was reserved for it before, in US dollars. It is kept and not reserved anew: a pool's workers would wait for what is
+    reserved for calls that wait for a worker.
+    """
+
+    def __init__(self, budget: Budget, request: Request, route: Route, stopped: threading.Event | None, amount: float = 0.0) -> None:
+        self._budget, self._call, self._amount, self._is_held = budget, (request, route, stopped), amount, bool(amount)
 
     def hold(self) -> None:
         """Reserve what the call can cost at most; raises ``BudgetError`` where that would pass the budget."""
-        self._amount += self._budget.reserve(*self._call)
+        if not self._is_held:
+            self._amount += self._budget.reserve(*self._call)
+        self._is_held = False
 
     def take(self) -> float:
         """The reserved amount, in US dollars, for who settles it."""

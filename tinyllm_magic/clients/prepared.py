@@ -116,6 +116,8 @@ class PreparedCall:
     """The rate limiter of the pool that this call belongs to, if any."""
     defers: Callable[[], bool] = field(default=bool, repr=False, compare=False)
     """Whether the pool that this call belongs to writes its records down itself, many at a time."""
+    reserved: float = field(default=0.0, repr=False, compare=False)
+    """What the pool that this call belongs to has reserved of the budget for it already, in US dollars."""
     runs_tools: bool = field(default=True, compare=False)
     """Whether tools run here; a pool hands an answer that calls them over to the thread that asked for its rows."""
 
@@ -375,9 +377,12 @@ class PreparedCall:
             return self
         return copy_with(self, plan=copy_with(self.plan, notes=(*self.notes, *notes)))
 
-    def in_pool(self, pace: RateLimiter, defers: Callable[[], bool] = bool) -> PreparedCall:
-        """The same call as one of a pool that nobody watches; ``defers`` says whether the pool writes records down itself."""
-        return copy_with(self.in_one_piece(), pace=pace, defers=defers, runs_tools=False)
+    def in_pool(self, pace: RateLimiter, defers: Callable[[], bool] = bool, *, reserved: float = 0.0) -> PreparedCall:
+        """The same call as one of a pool that nobody watches; ``defers`` says whether the pool writes records down itself.
+
+        ``reserved`` is what the pool has reserved of the budget for this call, in US dollars; the call gives it back.
+        """
+        return copy_with(self.in_one_piece(), pace=pace, defers=defers, reserved=reserved, runs_tools=False)
 
     def as_part(self) -> PreparedCall:
         """The same call as a part of another, which alone takes a place, is counted and remembered."""
@@ -495,7 +500,7 @@ def _send(progress: _Progress) -> Generator[Chunk]:
         else:
             progress.response = response
             return
-        progress.prepared, progress.accumulator = again, ChunkAccumulator()
+        progress.prepared, progress.accumulator = copy_with(again, reserved=0.0), ChunkAccumulator()
         yield Chunk(restart=True, note=note, source=response.source)
 
 
@@ -504,7 +509,7 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
     prepared, last = progress.prepared, Chunk()
     plan, services = prepared.plan, prepared.services
     stopped = None if prepared.pace is None else prepared.pace.stopped
-    with Reservation(services.budget, plan.request, plan.route, stopped) as reservation:
+    with Reservation(services.budget, plan.request, plan.route, stopped, prepared.reserved) as reservation:
         recorder = RecordingProvider(
             LiveProvider(prepared, reservation),
             prepared.store,
