@@ -121,8 +121,8 @@ def test_drawing_a_growing_text_is_linear(name):
             growing.html(text[:end])
         return growing.drawn
 
-    small, large = drawn(10_000), drawn(40_000)
-    assert large < 15 * 40_000
+    small, large = drawn(5_000), drawn(20_000)
+    assert large < 15 * 20_000
     assert large < 6 * small  # four times the text; quadratic would be sixteen
 
 
