@@ -122,7 +122,7 @@ def test_a_stop_between_two_requests_of_all_four_keeps_the_conversation(run, sta
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tinyllm_magic.clients.prepared.follow_up_with_results", interrupt)
+    monkeypatch.setattr("tinyllm_magic.tools.runner.follow_up", interrupt)
     card = run(f"{ALL}\nWhich colour has the roof?")
 
     assert isinstance(card.error, errors.Stopped)
