@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tinyllm_magic.errors import MissingExtraError
-from tinyllm_magic.static_site import build, pyodide
+from tinyllm_magic.static_site import build, pyodide, wheels
 from tinyllm_magic.static_site.notebooks import PublishError
 
 
@@ -58,6 +58,29 @@ def test_pyodides_own_builds_are_taken_with_what_they_need(core, tmp_path):
     assert lock["packages"]["blas"] == entries["blas"]
     assert (tmp_path / "site" / "blas-1.zip").exists()
     assert core.target.platforms == ("pyemscripten_2026_0_wasm32", "pyodide_2026_0_wasm32")
+
+
+def test_pyodide_loads_its_own_builds_and_the_page_all_else(tmp_path, monkeypatch):
+    made, own = tmp_path / "made", tmp_path / "distribution"
+    made.mkdir()
+    own.mkdir()
+    found = {name: wheels.write_wheel(made, name, "1", {f"{name}.py": b""}) for name in ("jinja2", "tinyllm-magic")}
+    builds = {name: wheels.write_wheel(own, name, "1", {f"{name}.py": b""}) for name in ("jinja2", "numpy", "msgspec")}
+    packages = build.Packages({"jinja2": found["jinja2"], "numpy": builds["numpy"], "msgspec": builds["msgspec"]})
+    plan = build.Plan(build.PublishOptions(), [], packages, None, build.Distribution(builds))
+    assert build._builds(plan, packages.wheels) == {"numpy": builds["numpy"], "msgspec": builds["msgspec"]}  # jinja2 is the index's
+    assert {"jinja2", "msgspec"} <= build._own_closure(plan)
+    planned = build.PlannedNotebook(None, ("numpy",), ())
+    assert build._unpacked(plan, planned) == ["numpy"]
+
+    class Core:
+        folder, target = tmp_path, build.pyodide.Target("314.0.6", "3.14.2", "2026_0")
+
+    plan.core = Core
+    monkeypatch.setattr(build, "compile_first_answer", lambda *_: build.FirstAnswer([], {}))
+    monkeypatch.setattr(build, "_sample", lambda _plan: None)
+    _, layout = build._divide_packages(plan, packages.wheels | found, found["tinyllm-magic"], tmp_path)
+    assert ([*layout.at_start], [*layout.on_import]) == (["tinyllm-magic"], ["jinja2"])
 
 
 def test_a_distribution_of_another_version_is_refused(core, tmp_path):

@@ -175,7 +175,7 @@ def _write_run(plan: Plan, run: Path, scratch: Path) -> None:
     """The application with Pyodide, its packages and the notebooks."""
     found, own = _collect_wheels(plan, scratch)
     first, layout = _divide_packages(plan, found, own, scratch)
-    builds = {name: wheel for name, wheel in found.items() if name in plan.distribution.wheels}
+    builds = _builds(plan, found)
     loaded = Packages({**layout.at_start, **builds}, dict(plan.packages.needs))
     loaded.wheels[_SITE_NAME] = _site_wheel(plan, scratch, layout.index())
     place = run / "static" / "pyodide"
@@ -187,7 +187,7 @@ def _write_run(plan: Plan, run: Path, scratch: Path) -> None:
     startup = f"/lib/python{'.'.join(plan.core.target.python.split('.')[:2])}/site-packages/{_SITE}/console.py"
     start = {
         "env": {**_ENVIRON, "PYTHONSTARTUP": startup},
-        "packages": [*layout.at_start, _SITE_NAME],
+        "packages": [*layout.at_start, *sorted(builds.keys() & _own_closure(plan)), _SITE_NAME],
         "imports": first.imports,
     }
     kernel = jupyterlite.add_kernel_start(run, plan.core.target.version, start)
@@ -207,9 +207,9 @@ def _collect_wheels(plan: Plan, scratch: Path) -> tuple[dict[str, Path], Path]:
 
 def _divide_packages(plan: Plan, found: Mapping[str, Path], own: Path, scratch: Path) -> tuple[FirstAnswer, Layout]:
     """What of the packages comes at the start, and the bytecode of what is imported first; Pyodide's own builds stay as they are."""
-    theirs = {name: wheel for name, wheel in found.items() if name not in plan.distribution.wheels}
-    kernels = {*_KERNEL, _OWN} | plan.packages.closure(map(wheels.required_name, _own_requirements()))
-    paths = [path for name, path in theirs.items() if name in kernels]
+    theirs = {name: wheel for name, wheel in found.items() if name not in _builds(plan, found)}
+    first_names = {*_KERNEL, _OWN} | _own_closure(plan)
+    paths = [path for name, path in theirs.items() if name in first_names]
     places = {path: "library" if is_modules_alone(trim(wheels.read_files(path))) else "site" for path in paths}
     cache = cache_folder() / "publish" / "compiled"
     first = compile_first_answer(plan.core.folder, plan.core.target.version, places, own, _sample(plan), cache)
@@ -217,6 +217,16 @@ def _divide_packages(plan: Plan, found: Mapping[str, Path], own: Path, scratch: 
     if _OWN not in layout.at_start:  # nothing could be compiled
         layout.at_start[_OWN] = layout.on_import.pop(_OWN)
     return first, layout
+
+
+def _builds(plan: Plan, found: Mapping[str, Path]) -> dict[str, Path]:
+    """Pyodide's own builds among these wheels: it loads them itself, for they may need libraries beside them."""
+    return {name: wheel for name, wheel in found.items() if plan.distribution.wheels.get(name) == wheel}
+
+
+def _own_closure(plan: Plan) -> set[str]:
+    """What this package and the kernel need, whatever the notebooks import."""
+    return plan.packages.closure(map(wheels.required_name, _own_requirements()))
 
 
 def _sample(plan: Plan) -> Sample:
@@ -265,8 +275,8 @@ def _site_wheel(plan: Plan, folder: Path, on_import: Mapping[str, object]) -> Pa
 
 
 def _unpacked(plan: Plan, planned: PlannedNotebook) -> list[str]:
-    """The packages of a notebook that Pyodide has to load itself: its own builds, which may need libraries beside them."""
-    return sorted(plan.packages.closure(planned.packages) & plan.distribution.wheels.keys() & plan.packages.wheels.keys())
+    """The packages of a notebook that Pyodide has to load when it is opened."""
+    return sorted(plan.packages.closure(planned.packages) & _builds(plan, plan.packages.wheels).keys())
 
 
 def _write_contents(plan: Plan, run: Path) -> None:
