@@ -1,6 +1,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -98,18 +99,28 @@ def test_the_name_of_a_model_commands_no_terminal(monkeypatch, capsys):
     assert not set(out) & set("\x1b\x9b\u202e")
 
 
-@pytest.mark.parametrize(("encoding", "answer", "code"), [("ascii", "tea", 0), ("cp1252", "coffee", 1)])
-def test_verify_gives_its_exit_code_and_junit_whatever_the_encoding(tmp_path, monkeypatch, encoding, answer, code):
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A recorded notebook whose answer no old encoding has."""
     from notebookmaker import Book
 
+    book = Book(tmp_path_factory.mktemp("recorded"), "%%llm\nGreen tea ☕ ✓")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINYLLM_API_TYPE", "echo")
+        assert main(["verify", "--record", str(book.path)]) == 0
+    return book
+
+
+@pytest.mark.parametrize(("encoding", "answer", "code"), [("ascii", "tea", 0), ("cp1252", "coffee", 1)])
+def test_verify_gives_its_exit_code_and_junit_whatever_the_encoding(recorded, tmp_path, monkeypatch, encoding, answer, code):
     monkeypatch.setenv("TINYLLM_API_TYPE", "echo")
-    book = Book(tmp_path / "b", "%%llm\nGreen tea ☕ ✓")
-    assert main(["verify", "--record", str(book.path)]) == 0
-    text = book.path.read_text("utf-8")
-    book.path.write_text(text.replace("Green tea", f"Green {answer}").replace(f"%%llm\\nGreen {answer}", "%%llm\\nGreen tea"), "utf-8")
+    book = tmp_path / "b" / recorded.path.name
+    shutil.copytree(recorded.path.parent, book.parent)
+    text = book.read_text("utf-8")
+    book.write_text(text.replace("Green tea", f"Green {answer}").replace(f"%%llm\\nGreen {answer}", "%%llm\\nGreen tea"), "utf-8")
 
     done = subprocess.run(
-        [sys.executable, "-m", "tinyllm_magic.cli", "verify", book.path, "--junit", tmp_path / "j.xml"],
+        [sys.executable, "-m", "tinyllm_magic.cli", "verify", book, "--junit", tmp_path / "j.xml"],
         env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
         capture_output=True,
         check=False,
