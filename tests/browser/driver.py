@@ -224,7 +224,7 @@ class Notebook:
             self._load(name)
         else:
             self.page.bring_to_front()  # keys that are typed into a page behind another may never be answered
-            self._await(OPEN, name)
+            self.finish(OPEN, name)
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         if kernel:
             self.wait_idle()
@@ -246,11 +246,11 @@ class Notebook:
         """Requests that left the server."""
         return [url for url in self.requests if not url.startswith((self.server.base, "data:", "blob:"))]
 
-    def command(self, name: str) -> None:
+    def command(self, name: str, **options: object) -> None:
         """Run one of the application's commands to its end."""
-        self._await("name => window.jupyterapp.commands.execute(name).then(() => null)", name)
+        self.finish("([name, options]) => window.jupyterapp.commands.execute(name, options).then(() => null)", [name, options])
 
-    def _await(self, function: str, value: object = None) -> None:
+    def finish(self, function: str, value: object = None) -> None:
         """Run a function of the page to the end of its promise, which may never come: a page waits for it without a limit."""
         late = "new Promise((_, fail) => setTimeout(fail, 180_000, new Error('not done in 180 s')))"
         self.page.evaluate(f"value => Promise.race([({function})(value), {late}])", value)
@@ -343,7 +343,7 @@ class Notebook:
 
     def leave(self) -> Page:
         """Close all that is open, end the kernels, and give back the page, in which the application runs on."""
-        self._await(LEAVE)
+        self.finish(LEAVE)
         for event, listener in self._listeners.items():
             self.page.remove_listener(event, listener)
         return self.page

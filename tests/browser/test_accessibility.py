@@ -47,10 +47,10 @@ def test_axe_finds_nothing_in_cards_buttons_panel_and_meter(open_notebook):
     expect(cell(book, 3).get_by_role("button", name="ask: run the last prompt cell with these values")).to_be_visible()
     cell(book, 2).locator("summary").first.click()
     assert violations(book) == []
-    book.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    book.command("apputils:change-theme", theme="JupyterLab Dark")
     book.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     wrong = violations(book)
-    book.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    book.command("apputils:change-theme", theme="JupyterLab Light")
     book.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
     assert wrong == []
 

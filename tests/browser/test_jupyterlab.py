@@ -204,10 +204,10 @@ def test_the_dark_theme_reaches_cards_and_panel_at_once(notebook):
     for index in range(4):
         book.run(index)
     light = [_colours(card(book, 2)), _colours(book.output(3).get_by_role("group", name="Model parameters"))]
-    book.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    book.command("apputils:change-theme", theme="JupyterLab Dark")
     book.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
     dark = [_colours(card(book, 2)), _colours(book.output(3).get_by_role("group", name="Model parameters"))]
-    book.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    book.command("apputils:change-theme", theme="JupyterLab Light")
     book.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'true'")
     assert all(sum(back) > sum(ink) for back, ink in light)
     assert all(sum(back) < sum(ink) for back, ink in dark)

@@ -61,7 +61,7 @@ def test_a_kernel_that_runs_a_cell_is_not_asked_though_another_channel_says_that
     book.start(3)
     book.start(4)
     book.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
-    book.page.evaluate(f"() => {KERNEL}.requestListSubshell({{}}).done.then(() => null)")
+    book.finish(f"() => {KERNEL}.requestListSubshell({{}}).done.then(() => null)")
     book.page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
     edit(book, 2)
     type_on(book, " and the wind {{ to")
@@ -83,7 +83,7 @@ def test_the_meter_is_back_after_a_reload_and_after_a_restart(notebook):
     book.saved()
     book.page.reload()
     expect(meter(book, 2)).to_contain_text("asks echo")
-    book.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    book.finish(f"() => {KERNEL}.restart()")
     book.wait_idle()
     book.run(0)
     edit(book, 2)
@@ -112,7 +112,7 @@ def test_the_store_follows_a_renamed_notebook(open_notebook):
     new = book.path.with_name(f"renamed-{book.server.app}.ipynb")
     assert old.exists()
     book.saved()
-    book.page.evaluate("name => window.jupyterapp.shell.currentWidget.context.rename(name)", new.name)
+    book.finish("name => window.jupyterapp.shell.currentWidget.context.rename(name)", new.name)
     store = new.with_suffix(".llm.jsonl")
     deadline = time.monotonic() + 30
     while old.exists() or not store.exists():  # the front end hears of its own rename a moment later

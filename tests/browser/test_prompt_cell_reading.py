@@ -80,7 +80,7 @@ COLOURFUL = """%%llm -m gpt-4 -s "be kind"
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_everything_can_be_read_in_both_themes(notebook, theme):
     book = notebook("topic = {'x': 'rain'}", COLOURFUL, "%%llm -m gpt-4\n{{ 'word ' * 9000 }}", "%%llm\n{{ nope }}")
-    book.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    book.command("apputils:change-theme", theme=theme)
     book.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
     book.run(0)
     book.run(1)
