@@ -109,7 +109,9 @@ def plan_site(paths: Sequence[Path], options: PublishOptions, progress: Progress
     core = pyodide.bring_core(jupyterlite.pyodide_version(), cache)
     distribution = core.read_distribution(options.distribution)
     resolver = Resolver(core.target, cache / "wheels", distribution=distribution, progress=progress, renew=options.renew)
-    wanted = {source.folder: _requirements(source) for source in sources}
+    modules = {source.folder: source.mentions.foreign(source.path.absolute().parent) for source in sources}
+    known = installed_versions({module for names in modules.values() for module in names})
+    wanted = {source.folder: _requirements(source, modules[source.folder], known) for source in sources}
     packages = resolver.resolve([*_own_requirements(), *(r for needed in wanted.values() for r in needed)])
     return Plan(options, [_plan(s, wanted[s.folder], packages) for s in sources], packages, core, distribution)
 
@@ -152,10 +154,8 @@ def _own_requirements() -> list[str]:
     return [*kept, "comm", "ipython"]
 
 
-def _requirements(source: SourceNotebook) -> list[str]:
+def _requirements(source: SourceNotebook, modules: set[str], known: Mapping[str, str]) -> list[str]:
     """What a notebook imports, in the versions that are installed here, and what the parts of this package need that it uses."""
-    modules = source.mentions.foreign(source.path.absolute().parent)
-    known = installed_versions(modules)
     found = {known.get(module, wheels.canonical_name(module)) for module in modules}
     found |= {name for extra in source.mentions.extras for name in _EXTRAS[extra]}
     if modules & _FRAMES:
