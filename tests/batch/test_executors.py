@@ -60,3 +60,18 @@ def test_a_worker_reserves_nothing_anew_or_it_would_wait_for_calls_that_wait_for
     assert not table.failed
     assert threads == [threading.current_thread()] * 5
     assert session.budget._reserved == pytest.approx(0)
+
+
+def test_a_row_that_is_asked_again_is_reserved_for_by_who_hands_rows_out(start, monkeypatch):
+    start(*[lambda body: '{"age": "old"}' if len(body["messages"]) == 1 else '{"age": 3}'] * 6, far=True)
+    session.budget.set_limit(1)
+    reserve, threads = session.budget.reserve, []
+    monkeypatch.setattr(session.budget, "reserve", lambda *a, **k: threads.append(threading.current_thread()) or reserve(*a, **k))
+    call = LLMCall(None, "How old is {{ n }}?", schema="age int", tries=2, max_tokens=1000)
+    with override(api_type="openai", model="gpt-4o-mini"), ThreadPoolExecutor(1) as executor:
+        table = map_rows(call, [{"n": n} for n in range(3)], executor=executor)
+
+    assert table["age"] == [3, 3, 3]
+    assert [len(r.steps) for r in table.responses] == [1, 1, 1]
+    assert threads == [threading.current_thread()] * 6
+    assert session.budget._reserved == pytest.approx(0)

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from queue import Empty
 
 from ..clients.prepared import PreparedCall
-from .executors import Outcome, Pool
+from .executors import Event, Outcome, Pool
 
 REST = 0.01  # seconds; each outcome on its own would wake this thread, which costs the workers' time
 
@@ -42,7 +42,7 @@ class CallQueue:
         if len(self._calls) - self._pool.events.qsize() > self._width // 2:
             time.sleep(REST)
 
-    def collect(self, timeout: float) -> list[tuple[int, Outcome]]:
+    def collect(self, timeout: float) -> list[Event]:
         """The outcomes that have come; none where none comes for ``timeout`` seconds. Each stays under way until it is ``finish``-ed."""
         try:
             outcomes = [self._pool.events.get(timeout=timeout)]
@@ -58,7 +58,7 @@ class CallQueue:
         """Nothing is to be done any more about the call of this row."""
         del self._calls[place]
 
-    def put_back(self, outcomes: list[tuple[int, Outcome]]) -> None:
+    def put_back(self, outcomes: list[Event]) -> None:
         """Keep outcomes that were collected and not finished for ``drain``."""
         for place, outcome in outcomes:
             if place in self._calls:
@@ -69,11 +69,11 @@ class CallQueue:
         self._pool.stop()
 
     def drain(self) -> Iterator[tuple[int, Outcome, PreparedCall | None]]:
-        """What has come in by now, each with its call; what was cancelled is left out."""
+        """What has come in by now, each with its call; what was cancelled, or would be asked once more, is left out."""
         while not self._pool.events.empty():
             place, outcome = self._pool.events.get()
             prepared = self._calls.pop(place, None)
-            if not isinstance(outcome, CancelledError):
+            if not isinstance(outcome, (CancelledError, PreparedCall)):
                 yield place, outcome, prepared
 
 

@@ -24,13 +24,15 @@ from ..errors import BudgetError, ConfigError, OptionError, SchemaError, TinyLLM
 from ..responses import Record, Response
 
 Outcome = Response | BaseException
+Event = tuple[int, Outcome | PreparedCall]
+"""The place of a row, with what became of its call or the call that asks for it once more."""
 _PROCESS_WIDTH = 1024  # in another process the executor decides how many calls are made at a time
 
 
 class Pool(Protocol):
-    """Where calls are made; ``events`` receives the place and the outcome of each."""
+    """Where calls are made; ``events`` receives what became of each."""
 
-    events: SimpleQueue[tuple[int, Outcome]]
+    events: SimpleQueue[Event]
 
     def submit(self, place: int, prepared: PreparedCall) -> None:
         """Have a call made; ``place`` comes back with its outcome."""
@@ -56,7 +58,7 @@ class ThreadExecutor:
     """
 
     def __init__(self, workers: int) -> None:
-        self.events: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        self.events: SimpleQueue[Event] = SimpleQueue()
         self.limiter = RateLimiter(workers)
         self._jobs: SimpleQueue[tuple[int, PreparedCall] | None] = SimpleQueue()
         self._threads = 0
@@ -115,7 +117,7 @@ class ExternalExecutor:
     """
 
     def __init__(self, executor: Any) -> None:
-        self.events: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        self.events: SimpleQueue[Event] = SimpleQueue()
         self._executor = executor.get_executor(pure=False) if hasattr(executor, "get_executor") else executor
         if not callable(getattr(self._executor, "submit", None)):
             raise OptionError(
@@ -151,29 +153,28 @@ class ExternalExecutor:
 
     def _collect(self, place: int, prepared: PreparedCall, reserved: float, future: Future[JobResult]) -> None:
         self._futures.pop(place, None)
-        outcome: Outcome | None
+        outcome: Outcome | PreparedCall
         try:
             result = future.result()
             outcome = result.error or _build_response(prepared.plan, result)
             if result.pid != os.getpid():
                 session.services.observe(prepared.plan, outcome, reserved, self._limiter)
-            outcome = outcome if isinstance(outcome, BaseException) else self._read(place, prepared, outcome)
+            outcome = outcome if isinstance(outcome, BaseException) else self._read(prepared, outcome)
         except (Exception, CancelledError) as error:  # noqa: BLE001  # the executor's own: a dead worker, something that cannot be sent
             session.budget.release(reserved)
             outcome = error
-        if outcome is not None:
-            self.events.put((place, outcome))
+        self.events.put((place, outcome))
 
-    def _read(self, place: int, prepared: PreparedCall, response: Response) -> Outcome | None:
-        """The response with its value, which is checked here, for types stay in this process; ``None`` where it is asked for again."""
+    def _read(self, prepared: PreparedCall, response: Response) -> Outcome | PreparedCall:
+        """The response with its value, which is checked here, for types stay in this process; else the call that asks for it again.
+
+        Who takes the outcomes has that made: here a worker would wait for the budget, which rows hold that wait for a worker.
+        """
         try:
             return prepared.read(response)
         except SchemaError as error:
             again = prepared.ask_again(error)
-            if again is None or self._limiter.stopped.is_set():
-                return error
-            self.submit(place, again)
-            return None
+            return error if again is None or self._limiter.stopped.is_set() else again
 
 
 def perform(job: Job) -> JobResult:

@@ -14,7 +14,7 @@ from ..recording.modes import Decision, Mode
 from ..recording.recorder import Resolution
 from ..recording.store import Store
 from ..responses import Response
-from .executors import Outcome
+from .executors import Event, Outcome
 from .job_answers import Outcomes, recall_failures
 from .job_state import GONE, Job
 from .jobs import BatchJobs, Tell
@@ -39,7 +39,7 @@ class BatchAnswers:
     """
 
     def __init__(self, tasks: Iterable[Task], tell: Tell | None = None) -> None:
-        self.events: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        self.events: SimpleQueue[Event] = SimpleQueue()
         self._tasks, self._tell = list(tasks), tell
         self._outcomes = Outcomes()
         self._store: Store | None = None

@@ -210,8 +210,8 @@ class Run:
             raise
         self._report()
 
-    def _run_tools(self, prepared: PreparedCall, outcome: Outcome) -> PreparedCall | Outcome:
-        """The call that goes on where an answer calls tools, which run here, one after the other; else the outcome itself."""
+    def _run_tools(self, prepared: PreparedCall, outcome: Outcome | PreparedCall) -> PreparedCall | Outcome:
+        """The call that goes on where an answer calls tools, which run here, one after the other; else what has come."""
         if not isinstance(outcome, Response) or not prepared.calls_tools(outcome):
             return outcome
         try:
