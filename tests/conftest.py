@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 # how fast a machine makes examples, and runs them, says nothing of what is tested
 hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("any machine")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so of what a shell starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # jsonschema's optional parser of IRIs takes 2 s of every process that imports it, and no test asks for it
 sys.modules["rfc3987_syntax"] = None
