@@ -160,6 +160,14 @@ def test_every_notebook_opens_as_it_was_saved(site, reader):
     assert reader.blocked == []
 
 
+def test_the_page_says_what_it_waits_for_before_any_script_has_run(chromium, site):
+    context = driver.new_context(chromium, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.address}run/notebooks/index.html")
+    expect(page.get_by_text("Python is being started in this page")).to_be_visible()
+    context.close()
+
+
 def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(site, reader):
     site.sent.clear()
     notebook = nbformat.read(NOTEBOOKS[0], 4)

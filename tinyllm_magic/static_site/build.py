@@ -192,6 +192,7 @@ def _write_run(plan: Plan, run: Path, scratch: Path) -> None:
     }
     kernel = jupyterlite.add_kernel_start(run, plan.core.target.version, start)
     jupyterlite.add_extension(run)
+    jupyterlite.show_start(run)
     jupyterlite.configure(run, settings=jupyterlite.kernel_settings(kernel, [*_KERNEL]))
     _write_contents(plan, run)
 

@@ -28,6 +28,16 @@ _PROVIDERS = {
 }
 """The front end's extensions, and which distribution brings each."""
 
+_STARTING = "Python is being started in this page …"
+_SIGN = 'id="jupyterlite-loading-indicator"'
+_START_STYLE = """
+.jupyterlite-moon { display: none; }
+@media (prefers-color-scheme: dark) {
+  body, #jupyterlite-loading-indicator { background-color: #212121; }
+  .jupyterlite-loading-indicator-text { color: #bdbdbd; }
+}
+"""
+
 
 class JupyterLiteError(TinyLLMError):
     """JupyterLite's own command failed; its last words are in the message."""
@@ -80,6 +90,25 @@ def add_kernel_start(app: Path, version: str, start: Mapping[str, Any]) -> str:
         page = app / name / "index.html"
         page.write_text(page.read_text(encoding="utf-8").replace("<head>", head, 1), encoding="utf-8")
     return f"./static/pyodide/kernel.mjs?{version}"
+
+
+def show_start(app: Path) -> None:
+    """Let each page say at once what it waits for: it is blank else until the application's scripts are there, some seconds.
+
+    JupyterLite has a sign for that, which it can show no sooner; its moons would take the processor's time from what they stand for.
+    """
+    changes = {
+        f'{_SIGN} class="hidden"': _SIGN,
+        "Loading JupyterLite...": _STARTING,
+        "</head>": f"<style>{_START_STYLE}</style>\n</head>",
+    }
+    for name in ("notebooks", "lab"):
+        page = app / name / "index.html"
+        text = page.read_text(encoding="utf-8")
+        for before, after in changes.items():
+            text = text.replace(before, after, 1)
+        page.write_text(text, encoding="utf-8")
+    configure(app, settings={"showLoadingIndicator": True})
 
 
 def add_extension(app: Path) -> None:
