@@ -183,7 +183,7 @@ def test_cells_that_are_run_before_the_kernel_is_there_wait_for_it(site, reader)
     assert errors == []
     expect(cell(reader, 2)).to_contain_text("recorded")
     paths = [path for path, _ in site.sent]
-    assert [path for path in paths if path.endswith("/ahead.mjs")] != []  # the worker that began with the page …
+    assert [path for path in paths if path.endswith("/kernel_worker.mjs")] != []  # the worker that began with the page …
     assert sum(path.endswith("/pyodide.asm.wasm") for path in paths) == 1  # … is the one that the notebook has
     assert not [path for path in paths if "pydantic" in path or "openai" in path]
     assert sum(size for _, size in site.sent) < 15_000_000, sorted(site.sent, key=lambda s: -s[1])[:20]

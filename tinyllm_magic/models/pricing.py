@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ..collector import pause_collector
+from ..garbage_collection import pause_garbage_collection
 from ..messages import Request
 from ..responses import Answer, Usage
 from .catalog import facts, plain_name, untuned_name
@@ -72,7 +72,7 @@ def prices(model: str, endpoint: Endpoint = _VENDOR) -> tuple[float, float] | No
 @functools.cache
 def _load_prices() -> Any:
     """The library of prices with all that it lists: with pydantic behind it, it takes as long as the rest of a first cell."""
-    with pause_collector():
+    with pause_garbage_collection():
         import genai_prices
         import genai_prices.data
     return genai_prices

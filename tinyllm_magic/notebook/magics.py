@@ -70,9 +70,9 @@ def _documented(what: str, usage: str) -> Callable[[Any], Any]:
 
 
 def _asking() -> ModuleType:
-    from ..collector import pause_collector
+    from ..garbage_collection import pause_garbage_collection
 
-    with pause_collector():
+    with pause_garbage_collection():
         from . import asking
 
     return asking

@@ -11,14 +11,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .wheels import read_files, write_archive
+
 _ALWAYS = ["piplite.piplite", "pyodide_kernel"]
 """What the kernel's worker imports itself."""
-_SCRIPTS = [Path(__file__).parent / "in_page" / name for name in ("first_answer.mjs", "compile_modules.py")]
+_SCRIPTS = [Path(__file__).parent / "at_publishing" / name for name in ("first_answer.mjs", "compile_modules.py")]
 _LIMIT = 600
 
 
@@ -55,39 +56,39 @@ def compile_first_answer(core: Path, version: str, wheels: Mapping[Path, str], o
     imports, rest, ours = cache / f"{digest}.json", cache / f"{digest}.zip", cache / f"{digest}-{_content(own)[:16]}.zip"
     known = next(iter(sorted(cache.glob(f"{digest}-*.zip"))), None) if rest.exists() and imports.exists() else None
     if known is None or not ours.exists():
-        if node is None:
-            return FirstAnswer(_ALWAYS, {})
+        job: dict[str, object]
+        if known is None:
+            job = {"wheels": {str(path): place for path, place in wheels.items()}, "modules": None, "notebook": asdict(sample)}
+        else:  # the same modules of ours as before
+            job = {"wheels": {str(own): wheels[own]}, "modules": sorted(read_files(known))}
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            job = {"core": str(core), "out": f"{folder}/out.zip", "imports": f"{folder}/imports.json"}
-            if known:  # the same modules of ours as before
-                done = _run(node, {**job, "wheels": {str(own): wheels[own]}, "modules": sorted(_read(known))}, Path(folder))
-            else:
-                places = {str(path): place for path, place in wheels.items()}
-                done = _run(node, {**job, "wheels": places, "modules": None, "notebook": asdict(sample)}, Path(folder))
-            if not done:
-                return FirstAnswer(_ALWAYS, {})
-            found = _read(Path(folder) / "out.zip")
-            with zipfile.ZipFile(own) as archive:
-                names = set(archive.namelist())
-            if not known:
-                _write(rest, {n: d for n, d in found.items() if n not in names})
-                shutil.move(f"{folder}/imports.json", imports)
-            _write(ours, {n: d for n, d in found.items() if n in names})
-            for older in set(cache.glob(f"{digest}-*.zip")) - {ours}:
-                older.unlink(missing_ok=True)
-    names_to_import = json.loads(imports.read_text(encoding="utf-8"))
-    return FirstAnswer([*_ALWAYS, *names_to_import], _read(rest) | _read(ours))
+        done = None if node is None else _run(node, {"core": str(core), **job}, cache)
+        if done is None:
+            return FirstAnswer(_ALWAYS, {})
+        names = read_files(own).keys()
+        if known is None:
+            _write(rest, {n: d for n, d in done.compiled.items() if n not in names})
+            beside = imports.with_suffix(".new")
+            beside.write_text(json.dumps(done.imports), encoding="utf-8")
+            beside.replace(imports)
+        _write(ours, {n: d for n, d in done.compiled.items() if n in names})
+        for older in set(cache.glob(f"{digest}-*.zip")) - {ours}:
+            older.unlink(missing_ok=True)
+    return FirstAnswer([*_ALWAYS, *json.loads(imports.read_text(encoding="utf-8"))], read_files(rest) | read_files(ours))
 
 
-def _run(node: str, told: Mapping[str, object], folder: Path) -> bool:
-    job = folder / "job.json"
-    job.write_text(json.dumps(told), encoding="utf-8")
-    try:
-        done = subprocess.run([node, str(_SCRIPTS[0]), str(job)], capture_output=True, check=False, timeout=_LIMIT)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
+def _run(node: str, told: Mapping[str, object], cache: Path) -> FirstAnswer | None:
+    """What a job in Node comes to; ``None`` where Pyodide does not run there, or for too long."""
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        job, out, imports = (Path(folder) / name for name in ("job.json", "out.zip", "imports.json"))
+        job.write_text(json.dumps({**told, "out": str(out), "imports": str(imports)}), encoding="utf-8")
+        try:
+            done = subprocess.run([node, str(_SCRIPTS[0]), str(job)], capture_output=True, check=False, timeout=_LIMIT)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            return None
+        if done.returncode != 0:
+            return None
+        return FirstAnswer(json.loads(imports.read_text(encoding="utf-8")) if imports.exists() else [], read_files(out))
 
 
 def _digest(told: Sequence[str], wheels: Mapping[Path, str], own: Path) -> str:
@@ -99,14 +100,7 @@ def _content(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
 def _write(path: Path, files: Mapping[str, bytes]) -> None:
     beside = path.with_suffix(".new")
-    with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
+    write_archive(beside, files)
     beside.replace(path)

@@ -18,6 +18,8 @@ from ..extras import load_library
 
 _KERNEL = "@jupyterlite/pyodide-kernel-extension"
 _APPS = ("notebooks", "lab", "tree")
+_WITH_KERNEL = ("notebooks", "lab")
+"""The applications in which notebooks run."""
 _SITE = "tinyllm-magic-site"
 _CONFIG = "jupyter-lite.json"
 _PROVIDERS = {
@@ -83,12 +85,10 @@ def add_kernel_start(app: Path, version: str, start: Mapping[str, Any]) -> str:
     worker = next((app / "extensions" / _KERNEL / "static").glob("comlink.worker.*.js")).relative_to(app).as_posix()
     told = {"VERSION": version, '"START"': json.dumps(start)}
     _write_script("kernel.mjs", place, told)
-    _write_script("ahead.mjs", place, {**told, "WORKER": f"../../{worker}"})
-    _write_script("ahead.js", app, {**told, "WORKER": worker})
-    head = '<head>\n    <link rel="icon" href="./favicon.ico">\n    <script src="../ahead.js"></script>'
-    for name in ("notebooks", "lab"):
-        page = app / name / "index.html"
-        page.write_text(page.read_text(encoding="utf-8").replace("<head>", head, 1), encoding="utf-8")
+    _write_script("kernel_worker.mjs", place, {**told, "WORKER": f"../../{worker}"})
+    _write_script("start_worker.js", app, {**told, "WORKER": worker})
+    head = '<head>\n    <link rel="icon" href="./favicon.ico">\n    <script src="../start_worker.js"></script>'
+    _change_pages(app, {"<head>": head})
     return f"./static/pyodide/kernel.mjs?{version}"
 
 
@@ -97,28 +97,37 @@ def show_start(app: Path) -> None:
 
     JupyterLite has a sign for that, which it can show no sooner; its moons would take the processor's time from what they stand for.
     """
-    changes = {
-        f'{_SIGN} class="hidden"': _SIGN,
-        "Loading JupyterLite...": _STARTING,
-        "</head>": f"<style>{_START_STYLE}</style>\n</head>",
-    }
-    for name in ("notebooks", "lab"):
+    _change_pages(
+        app,
+        {
+            f'{_SIGN} class="hidden"': _SIGN,
+            "Loading JupyterLite...": _STARTING,
+            "</head>": f"<style>{_START_STYLE}</style>\n</head>",
+        },
+    )
+    configure(app, settings={"showLoadingIndicator": True})
+
+
+def _change_pages(app: Path, changes: Mapping[str, str]) -> None:
+    """Replace what stands in the pages of the applications that have a kernel, each text once."""
+    for name in _WITH_KERNEL:
         page = app / name / "index.html"
         text = page.read_text(encoding="utf-8")
         for before, after in changes.items():
             text = text.replace(before, after, 1)
         page.write_text(text, encoding="utf-8")
-    configure(app, settings={"showLoadingIndicator": True})
 
 
 def add_extension(app: Path) -> None:
     """Add what makes a cell wait for its kernel, where the application would ask the reader for one."""
     place = app / "extensions" / _SITE / "static"
     place.mkdir(parents=True)
-    _write_script("extension.js", place, {})
+    _write_script("wait_for_kernel.js", place, {})
     path = app / _CONFIG
     told = json.loads(path.read_text(encoding="utf-8"))
-    told["jupyter-config-data"]["federated_extensions"].append({"name": _SITE, "load": "static/extension.js", "extension": "./extension"})
+    told["jupyter-config-data"]["federated_extensions"].append(
+        {"name": _SITE, "load": "static/wait_for_kernel.js", "extension": "./extension"}
+    )
     path.write_text(json.dumps(told), encoding="utf-8")
 
 

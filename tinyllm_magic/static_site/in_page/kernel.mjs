@@ -1,5 +1,5 @@
 // What the kernel's worker loads as Pyodide: the same, with the packages and imports of a first answer.
-// The page starts the worker itself as soon as it opens (ahead.js): the work is then under way when the notebook asks for it.
+// The page starts the worker itself as soon as it opens (start_worker.js): the work is then under way when the notebook asks for it.
 import { loadPyodide as load } from "./pyodide.mjs?VERSION";
 
 const START = "START";

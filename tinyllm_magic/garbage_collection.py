@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def pause_collector() -> Iterator[None]:
+def pause_garbage_collection() -> Iterator[None]:
     """Collect no garbage until the block is through.
 
     An import makes many objects that all stay. The collector looks at the whole kernel again and again meanwhile: a third of the

@@ -19,7 +19,7 @@
   });
   const start = () => {
     if (late) return;
-    waiting = new Started(new URL("static/pyodide/ahead.mjs?VERSION", run), { type: "module" });
+    waiting = new Started(new URL("static/pyodide/kernel_worker.mjs?VERSION", run), { type: "module" });
   };
   if (container.controller) {
     start();

@@ -4,11 +4,11 @@ import gc
 
 import pytest
 
-from tinyllm_magic.collector import pause_collector
+from tinyllm_magic.garbage_collection import pause_garbage_collection
 
 
 def _fail_meanwhile():
-    with pause_collector():
+    with pause_garbage_collection():
         assert not gc.isenabled()
         raise KeyError
 
@@ -22,7 +22,7 @@ def test_the_collector_waits_and_runs_again_whatever_happens():
 def test_who_has_switched_it_off_finds_it_off():
     gc.disable()
     try:
-        with pause_collector():
+        with pause_garbage_collection():
             pass
         assert not gc.isenabled()
     finally:
