@@ -429,6 +429,16 @@ def test_a_missing_engine_names_the_install_line_and_fetches_nothing(tmp_path, m
     assert not (tmp_path / "cache").exists()
 
 
+def test_without_the_engine_a_prompt_is_counted_by_estimate(gguf, monkeypatch):
+    monkeypatch.setenv("TINYLLM_CACHE_DIR", str(Path(gguf).parent))
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+
+    preview = LLMCall(None, "How tall is it?").prepare().preview()
+
+    assert preview["estimated"]
+    assert preview["total"] > 0
+
+
 def test_the_embedded_model_answers_from_the_cache_folder(gguf):
     provider = LocalProvider(cache_folder=Path(gguf).parent)
     assert provider.ready

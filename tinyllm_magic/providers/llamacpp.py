@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import importlib.util
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -60,8 +61,8 @@ class LocalProvider:
 
     @property
     def ready(self) -> bool:
-        """Whether the first call can start at once: the weights are there, nothing to fetch."""
-        return weights.find(self._given, cache_folder=self._folder()) is not None
+        """Whether the first call can start at once: engine and weights are there, nothing to install or to fetch."""
+        return importlib.util.find_spec("xllamacpp") is not None and weights.find(self._given, cache_folder=self._folder()) is not None
 
     @property
     def started(self) -> bool:
