@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tinyllm_magic import LLMCall, OpenAIClient, client, override, register_client, session
+from tinyllm_magic import LLMCall, Message, OpenAIClient, client, override, register_client, session
 from tinyllm_magic.recording.codec import header_line
 from tinyllm_magic.recording.store import Store
 from tinyllm_magic.settings import trust
@@ -142,6 +142,19 @@ def test_a_call_like_another_has_its_own_messages_and_key_and_all_else_of_the_ot
     assert second.request.key != first.request.key
     fresh = session.prepare(second.request.messages, settings=session.settings(), responses=True)  # nothing is kept of such calls
     assert fresh.plan == second.plan
+
+
+def test_a_cell_that_is_run_again_asks_the_very_same_request():
+    prepare()
+    assert prepare("Two").request is prepare("Two").request
+
+
+def test_a_conversation_with_calls_of_tools_is_asked_as_ever():
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    turns = [Message("assistant", "Wait.", tool_calls=(call,)), Message("tool", "3", tool_call_id="1"), Message("user", "So?")]
+    prepare()
+    asked = session.prepare(turns, responses=True).request.messages
+    assert list(asked) == turns
 
 
 @pytest.mark.parametrize(

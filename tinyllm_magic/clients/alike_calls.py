@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeGuard, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, Self, TypeGuard, TypeVar
 
 from ..messages import Message
 from ..settings.layers import Settings
 
-_Call = TypeVar("_Call")
 _MOST = 64
+_LONGEST = 20_000  # characters of the messages of one call that is kept with them
 _PLAIN = (str, int, float, bool, type(None))
+
+
+class Call(Protocol):
+    """What is kept."""
+
+    def with_messages(self, messages: Iterable[Message]) -> Self:
+        """The same call with other messages."""
+        ...
+
+
+_Call = TypeVar("_Call", bound=Call)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[_Call]):
-    """A call with what it was resolved from: ``current`` lives as long, so that no other settings have its ``id``."""
+    """A call with what it was resolved from: ``current`` lives as long, so that no other settings have its ``id``.
+
+    ``asked`` are the calls that were made of it, by their messages.
+    """
 
     call: _Call
     current: Settings
     client: Any
     look: tuple[Any, ...]
+    asked: dict[tuple[Message, ...], _Call] = field(default_factory=dict)
+
+    def ask(self, messages: tuple[Message, ...]) -> _Call:
+        """The call with these messages; it and its key are found again when a cell is run again."""
+        known = self.asked.get(messages)
+        if known is not None:
+            return known
+        call = self.call.with_messages(messages)
+        if sum(len(m.text) for m in messages) <= _LONGEST:
+            if len(self.asked) >= _MOST:
+                self.asked.clear()
+            self.asked[messages] = call
+        return call
 
 
 class AlikeCalls(Generic[_Call]):
@@ -34,10 +61,10 @@ class AlikeCalls(Generic[_Call]):
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept[_Call]] = {}
 
-    def find(self, mark: Hashable, registered: Mapping[str, Any]) -> _Call | None:
-        """The call that was kept with a mark, where its client is as it was."""
+    def find(self, mark: Hashable, messages: Sequence[Message], registered: Mapping[str, Any]) -> _Call | None:
+        """The call that was kept with a mark, with these messages, where its client is as it was."""
         kept = self._kept.get(mark)
-        return kept.call if kept is not None and kept.look == _look_at(kept.client, registered) else None
+        return kept.ask(tuple(messages)) if kept is not None and kept.look == _look_at(kept.client, registered) else None
 
     def keep(self, mark: Hashable, call: _Call, current: Settings, client: Any, registered: Mapping[str, Any]) -> None:
         """Keep a call, and what it was resolved from."""
@@ -58,8 +85,12 @@ def mark_params(params: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 
 def are_plain(messages: Iterable[Any] | str) -> TypeGuard[Sequence[Message]]:
-    """Whether these are messages of text alone: files bring notes of their own."""
-    return isinstance(messages, (tuple, list)) and all(type(m) is Message and type(m.content) is str for m in messages)
+    """Whether these are messages of text alone: files bring notes of their own, calls of tools are no values that can be compared."""
+    return isinstance(messages, (tuple, list)) and all(map(_is_plain, messages))
+
+
+def _is_plain(message: Any) -> bool:
+    return type(message) is Message and type(message.content) is str and not (message.tool_calls or message.output_items)
 
 
 def _look_at(client: Any, registered: Mapping[str, Any]) -> tuple[Any, ...]:

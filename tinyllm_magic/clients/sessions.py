@@ -231,9 +231,9 @@ class Session:
         mark = None
         if settings is None and client is None and call is None and responses and are_plain(messages):  # as a cell asks
             mark = self._mark_call({**params, "model": model, "mode": mode, "sample": sample}, current)
-            alike = self._alike.find(mark, self.registered)
+            alike = self._alike.find(mark, messages, self.registered)
             if alike is not None:
-                return alike.with_messages(messages)
+                return alike
         serving, route = self.resolve(client, model, current)
         how = self._recording_of(serving, current, mode)
         own = serving.own_transport(model, spell_params(params)) if client is None and call is None else call

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ..attachments.parts import find_files
 from ..errors import ReplayMiss
 from ..file_text import files_in, recorded_files_in
+from ..frozen import copy_with
 from ..messages import Message
 from ..redaction import mask, mask_data
 from ..responses import TRAINED_MEDIA, Response, ToolCall, Usage
@@ -80,9 +81,7 @@ class Card:
 
     def grown(self, text: str, reasoning: str) -> Card:
         """The same card with what has arrived; all else of it is without secrets already."""
-        grown = copy.copy(self)
-        vars(grown).update(text=mask(text), reasoning=mask(reasoning))
-        return grown
+        return copy_with(self, text=mask(text), reasoning=mask(reasoning))
 
     @classmethod
     def of(cls, response: Response, **look: Any) -> Card:
@@ -126,6 +125,11 @@ class Card:
         """Whether this is the card of a call that failed before anything had come of it, and its error is told elsewhere."""
         said = (self.text, self.title, self.reasoning, self.steps, self.images, self.error, self.prompt, self.remarks)
         return self.state == "error" and not any(said)
+
+    @cached_property
+    def drawn(self) -> Bundle:
+        """``text/html`` and ``text/plain``, drawn once, for who only reads them."""
+        return pack(load_style() + draw_card(self), write_card(self))
 
     @property
     def badge(self) -> str:
@@ -184,7 +188,7 @@ def _describe_error(error: BaseException) -> tuple[str, ...]:
 
 def bundle_card(card: Card) -> Bundle:
     """The MIME bundle of a card: ``text/html`` and ``text/plain``."""
-    return pack(load_style() + draw_card(card), write_card(card))
+    return dict(card.drawn)
 
 
 def write_card(card: Card) -> str:

@@ -17,6 +17,7 @@ from ..clients.prepared import AnswerStream, PreparedCall
 from ..clients.sessions import session
 from ..display import views as display_views
 from ..display.cards import Card
+from ..display.kept_cards import card_of
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
 from ..frozen import copy_with
@@ -50,7 +51,7 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
     except BaseException:
         view.finish(replace(card.drawn, text=stream.text, state="stopped"))
         raise
-    view.finish(Card.of(response, notes=(*prepared.notes, *response.notes), **look))
+    view.finish(card_of(response, notes=(*prepared.notes, *response.notes), **look))
     return response
 
 

@@ -1,0 +1,54 @@
+"""The card of a recorded answer that is shown again: drawn once, and anew once anything that it shows has changed."""
+
+from dataclasses import replace
+
+import pytest
+
+from tinyllm_magic.display.cards import Card, bundle_card
+from tinyllm_magic.display.kept_cards import card_of
+from tinyllm_magic.messages import Message, Request
+from tinyllm_magic.responses import Answer, Record, Response, Step
+
+TEXT = "Say **hidden-value-0123456789**."
+
+
+def respond(text=TEXT, source="recorded", created="2025-01-01T00:00:00Z", **more):
+    request = Request("openai", "gpt-4o-mini", (Message("user", "Hi"),), {"temperature": 0})
+    answer = Answer(text, finish_reason="stop")
+    return Response(request, Record(request.key, request.canonical(), answer, created), source, **more)
+
+
+def test_the_same_answer_with_the_same_look_is_the_card_that_was_drawn():
+    first = card_of(respond(), format="markdown")
+    assert card_of(respond(), format="markdown") is first
+    assert bundle_card(first) == bundle_card(Card.of(respond(), format="markdown"))
+
+
+def test_who_changes_a_bundle_changes_no_card():
+    bundle_card(card_of(respond())).clear()
+    assert "text/html" in bundle_card(card_of(respond()))
+
+
+def secret_known(monkeypatch):
+    monkeypatch.setenv("A_SECRET", "hidden-value-0123456789")
+    return respond(), {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: (respond("Another answer"), {}),
+        lambda _: (respond(created="2026-01-01T00:00:00Z"), {}),
+        lambda _: (respond(), {"format": "text"}),
+        lambda _: (respond(), {"notes": ("found in other.llm.jsonl",)}),
+        lambda _: (replace(respond(), request=replace(respond().request, params={"temperature": 1})), {}),
+        lambda _: (respond(source="live"), {}),
+        lambda _: (respond(steps=(Step(respond("Before")),)), {}),
+        secret_known,
+    ],
+    ids=["text", "date", "format", "notes", "parameters", "live", "steps", "secret"],
+)
+def test_a_card_is_drawn_anew_where_what_it_shows_has_changed(monkeypatch, change):
+    before = card_of(respond())
+    response, look = change(monkeypatch)
+    assert card_of(response, **look) == Card.of(response, **look) != before
