@@ -134,6 +134,28 @@ def test_a_key_is_that_of_rfc_8785_however_it_is_written(value):
     assert messages.key_of(value) == f"k1:{hashlib.sha256(rfc8785.dumps(value)).hexdigest()}"
 
 
+@given(st.lists(st.builds(Message, st.text(), st.none() | st.text(), st.none() | st.text(max_size=2)), min_size=1, max_size=3), JSON)
+@example([Message("user", "\ud800")], 1)
+@example([Message("user", "data:text/plain;base64," + "A" * 300)], 1)
+@example([Message("user", '\x00\x1f\x7f\u2028"messages":[]\\\t\U0001f30d')], {"messages": []})
+def test_a_request_of_other_messages_has_the_form_and_the_key_of_one_made_of_them(said, value):
+    base = ask(params={"extra_body": value}, response_format=SCHEMA, sample=2)
+    made = ask(*said, params={"extra_body": value}, response_format=SCHEMA, sample=2)
+
+    varied = base.with_messages(tuple(said))
+
+    assert varied == made
+    assert list(varied.form) == list(made.canonical())
+    assert varied.form == made.canonical()
+    try:
+        key = f"k1:{hashlib.sha256(rfc8785.dumps(made.canonical())).hexdigest()}"
+    except rfc8785.CanonicalizationError:
+        with pytest.raises(MessageError):
+            assert varied.key
+    else:
+        assert varied.key == made.key == key
+
+
 BASE = ask(SYSTEM, USER, params={"temperature": 1, "max_tokens": 50}, tools=(TOOL,), response_format=SCHEMA)
 
 

@@ -18,12 +18,9 @@ def copy_with(value: _Value, /, **changes: Any) -> _Value:
     Message(role='system', content='Hello', ...)
     """
     names = value.__dataclass_fields__  # type: ignore[attr-defined]  # of any dataclass
-    copied = object.__new__(type(value))
+    copied, source = object.__new__(type(value)), vars(value)
     held = vars(copied)
-    held.update(vars(value), **changes)
+    held.update(source if len(source) == len(names) else {name: source[name] for name in names}, **changes)
     if len(held) > len(names):
-        for name in held.keys() - names.keys():
-            if name in changes:
-                raise TypeError(f"{type(value).__name__} has no field {name}")
-            del held[name]
+        raise TypeError(f"{type(value).__name__} has no field {next(name for name in changes if name not in names)}")
     return copied

@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from json.encoder import encode_basestring
 from typing import Any
 
 import rfc8785
 
 from .errors import MessageError, near, suggest
 from .file_text import FileText
+from .frozen import copy_with
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 KEY_VERSION = "k1"
@@ -22,6 +24,7 @@ CONVERSATIONS = ("chat", "responses")
 _LARGEST_EXACT_INTEGER = 2**53 - 1  # RFC 8785, section 3.2.2.3: beyond it a double is not exact
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _BLOB = re.compile(r"^data:([\w.+/-]*);base64,")
+_MESSAGES = b'"messages":['  # in canonical JSON only `kind` stands before it
 
 
 @dataclass(frozen=True)
@@ -175,11 +178,14 @@ class Request:
 
     def canonical(self) -> dict[str, Any]:
         """What the key is made of, as plain JSON; images and other blobs stand by their digest."""
+        return self._describe(self.messages)
+
+    def _describe(self, messages: tuple[Message, ...]) -> dict[str, Any]:
         body: dict[str, Any] = {
             "kind": self.kind,
             "provider": self.provider,
             "model": self.model,
-            "messages": [_plain(m.to_dict(), f"messages[{i}]") for i, m in enumerate(self.messages)],
+            "messages": _list_canonically(messages),
             "params": _plain({k: v for k, v in self.params.items() if v is not None}, "params"),
         }
         if self.tools:
@@ -198,16 +204,72 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The digest under which the answer is recorded; raises ``MessageError`` for NaN and the like."""
-        return key_of(self.form)
+        written = self._frame.write(self.messages)
+        return key_of(self.form) if written is None else _digest(written)
 
     @cached_property
     def form(self) -> dict[str, Any]:
         """The canonical form made once, for who only reads it."""
-        return self.canonical()
+        return {**self._frame.form, "messages": _list_canonically(self.messages)}
+
+    @cached_property
+    def _frame(self) -> _Frame:
+        return _Frame(self._describe(()))
+
+    def with_messages(self, messages: tuple[Message, ...]) -> Request:
+        """The same request of other messages; what both have in common is made once."""
+        other = copy_with(self, messages=messages)
+        vars(other)["_frame"] = self._frame
+        return other
 
     def with_sample(self, sample: int) -> Request:
         """The same question, another draw."""
         return replace(self, sample=sample)
+
+
+class _Frame:
+    """What requests have in common that differ in nothing but their messages: their canonical form, and its bytes around these."""
+
+    def __init__(self, form: dict[str, Any]) -> None:
+        self.form = form
+        try:
+            text = _dump_plainly(form) if _is_written_plainly(form) else b""
+        except UnicodeEncodeError:  # whoever wants the key is told
+            text = b""
+        start, mark, self._after = text.partition(_MESSAGES)
+        self._before = start + mark
+
+    def write(self, messages: Iterable[Message]) -> bytes | None:
+        """The canonical JSON of the request with these messages; ``None`` where it takes more than putting texts between these bytes."""
+        if not self._before:
+            return None
+        said = []
+        for message in messages:
+            text = _lone_text(message)
+            if text is None:
+                return None
+            said.append(f'{{"content":{encode_basestring(text)},"role":{encode_basestring(message.role)}}}')
+        try:
+            return b"".join((self._before, ",".join(said).encode(), self._after))
+        except UnicodeEncodeError:
+            return None
+
+
+def _lone_text(message: Message) -> str | None:
+    """The text of a message that is nothing else, and which stands as it is in the canonical form."""
+    text = message.content
+    if type(text) is not str or text.startswith("data:") or message.tool_calls or message.output_items:
+        return None
+    has_more = message.name or message.tool_call_id or message.reasoning_content is not None or type(message.role) is not str
+    return None if has_more else text
+
+
+def _list_canonically(messages: Iterable[Message]) -> list[Any]:
+    """The messages in canonical form."""
+    return [
+        _plain(m.to_dict(), f"messages[{i}]") if (text := _lone_text(m)) is None else {"role": m.role, "content": text}
+        for i, m in enumerate(messages)
+    ]
 
 
 def key_of(canonical: Mapping[str, Any]) -> str:
@@ -219,6 +281,10 @@ def key_of(canonical: Mapping[str, Any]) -> str:
             f"the request cannot be written as JSON: {error}",
             hint="NaN, infinity and lone surrogates have no place in a request.",
         ) from error
+    return _digest(text)
+
+
+def _digest(text: bytes) -> str:
     return f"{KEY_VERSION}:{hashlib.sha256(text).hexdigest()}"
 
 

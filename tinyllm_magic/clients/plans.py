@@ -210,7 +210,7 @@ def read_tools(params: Mapping[str, Any]) -> dict[str, Any]:
 def with_messages(plan: Plan, messages: Iterable[Message]) -> Plan:
     """The same call with other messages."""
     said, _ = _fit_messages(tuple(messages), plan.route, plan.request.kind)
-    return copy_with(plan, request=_with_key(copy_with(plan.request, messages=said)))
+    return copy_with(plan, request=_with_key(plan.request.with_messages(said)))
 
 
 def build_plan(request: Request, route: Route, current: Settings, mode: Mode, store: Path | None, **more: Any) -> Plan:
