@@ -18,9 +18,10 @@ def test_a_record_survives_its_line_exactly(record):
     line = encode(record)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    back = decode(line)
-    assert back == record
-    assert repr(back.answer) == repr(record.answer)  # typed: tuples, floats, Usage, ToolCall
+    for asked in (None, record.request, {"kind": "chat"}):
+        back = decode(line, asked)
+        assert back == record
+        assert repr(back.answer) == repr(record.answer)  # typed: tuples, floats, Usage, ToolCall
 
 
 def test_a_record_holds_only_what_is_not_empty():
@@ -64,6 +65,27 @@ GOOD = json.loads(encode(make()))
 def test_a_hostile_line_is_refused_by_name(line, what):
     with pytest.raises(Damaged, match=what):
         decode(line)
+
+
+REQUEST = json.dumps(GOOD["request"], separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (f'{{"key":"a","request":{REQUEST},"answer":{{}},"request":{REQUEST}}}', "twice"),
+        (f'{{"key":"a","n":{{"m":1,"request":{REQUEST}}},"answer":{{}}}}', "request"),
+        (f'{{"key":"a","request":{REQUEST}}}', "answer"),
+        (f'{{"key":"a","request":{REQUEST}0,"answer":{{}}}}', "not JSON"),
+        (f'{{"key":"a","request":{REQUEST},"answer":{{}},"answer":{{}}}}', "twice"),
+        (f'{{"key":"a","request":{REQUEST},"answer":{{}},"cost":1e999}}', "not finite"),
+    ],
+    ids=range(6),
+)
+def test_a_line_with_the_very_request_that_is_asked_is_refused_as_any_other(line, what):
+    for asked in (None, GOOD["request"]):
+        with pytest.raises(Damaged, match=what):
+            decode(line.encode(), asked)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ VERSION = 1
 LONGEST_LINE = 32 * 2**20
 DEEPEST = 200
 RECORD_START = b'{"key":"'
+_REQUEST = b',"request":'
 HEADER_START = b'{"format":"' + FORMAT.encode() + b'"'
 MARKER = re.compile(rb"(<{7}|={7}|>{7}|\|{7})([ \t][^\n]*)?\r?\n?")
 _LONGEST_NUMBER = 20  # digits
@@ -168,8 +169,6 @@ def _parse_own(msgspec: Any, line: bytes) -> dict[str, Any] | None:
     What comes out of writing it again as it was has no name twice in an object, no float that is not finite, nothing
     escaped that need not be and nothing around it.
     """
-    if len(line) > LONGEST_LINE or line.count(b"{") + line.count(b"[") > DEEPEST or _LONG_NUMBER in line.translate(_DIGITS):
-        return None
     try:
         line.decode()
         value = msgspec.json.decode(line)
@@ -178,16 +177,37 @@ def _parse_own(msgspec: Any, line: bytes) -> dict[str, Any] | None:
         return None
 
 
+def _parse_asked(msgspec: Any, line: bytes, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The object of a line of ours that answers just this request, whose text need not be read then; ``None`` for any other line."""
+    start = line.find(b'"', len(RECORD_START)) + 1  # behind the key
+    try:
+        request = _REQUEST + msgspec.json.encode(asked)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not (line.startswith(RECORD_START) and line.startswith(request, start)):
+        return None
+    value = _parse_own(msgspec, line[:start] + line[start + len(request) :])
+    return None if value is None or "request" in value else {**value, "request": asked}
+
+
+def _is_usual(line: bytes) -> bool:
+    """Whether a line is no longer, no deeper and has no more digits in a row than readers take."""
+    return len(line) <= LONGEST_LINE and line.count(b"{") + line.count(b"[") <= DEEPEST and _LONG_NUMBER not in line.translate(_DIGITS)
+
+
 def decode(line: bytes, asked: Mapping[str, Any] | None = None) -> Record:
     """The record of one line, every field of its type; raises ``Damaged``.
 
     ``asked`` is a whole canonical request: a record of just that one need not be looked at any closer.
     """
     msgspec = _load_msgspec()
-    value = _parse_own(msgspec, line) or parse(line)
+    value = None
+    if _is_usual(line):
+        value = (None if asked is None else _parse_asked(msgspec, line, asked)) or _parse_own(msgspec, line)
+    value = value or parse(line)
     try:
         record: Record = msgspec.convert(value, Record)
-        if asked is not None and record.request == asked:
+        if asked is not None and (value["request"] is asked or record.request == asked):
             return _demand_counts(record)
         request = msgspec.convert(record.request, _Request)
     except msgspec.ValidationError as error:
