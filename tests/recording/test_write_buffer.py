@@ -105,7 +105,7 @@ def test_an_interrupt_while_the_lock_is_taken_leaves_it_free():
             thread.start()
             try:
                 buffer.flush()
-                time.sleep(1)
+                time.sleep(30)
             except KeyboardInterrupt:
                 pass
             thread.join()
