@@ -3,7 +3,8 @@
 import io
 
 from tinyllm_magic.batch.progress import ProgressLine
-from tinyllm_magic.batch.table import RunProgress, Table
+from tinyllm_magic.batch.table import Table
+from tinyllm_magic.row_results import RunProgress
 
 
 def test_a_log_gets_a_line_every_tenth(capsys):

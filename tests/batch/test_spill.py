@@ -10,10 +10,11 @@ from collections.abc import Mapping
 import pytest
 
 from tinyllm_magic.batch.spill import SpilledEntries
-from tinyllm_magic.batch.table import BatchStats, Table
+from tinyllm_magic.batch.table import Table
 from tinyllm_magic.errors import RateLimitError
 from tinyllm_magic.messages import Message, Request
 from tinyllm_magic.responses import Answer, Record, Response
+from tinyllm_magic.row_results import BatchStats
 
 REQUEST = Request("openai", "gpt-4o-mini", (Message("user", "Say tea"),), {"temperature": 0.5})
 

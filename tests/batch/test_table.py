@@ -5,9 +5,9 @@ import pytest
 
 from tinyllm_magic import LLMCall, map_rows, override
 from tinyllm_magic.batch.rows import read_rows
-from tinyllm_magic.batch.table import RowResult, RunProgress
 from tinyllm_magic.errors import MissingExtraError
 from tinyllm_magic.notebook import result_table
+from tinyllm_magic.row_results import RowResult, Tally
 
 CALL = LLMCall(None, "Say {{ w }}")
 ROWS = [{"w": w} for w in ("tea", "milk", "tea", "water")]
@@ -98,7 +98,10 @@ def test_a_tally_counts_what_was_paid_and_what_is_left():
     entry = RowResult({})
     entry.key, entry.source, entry.cost, entry.tokens = "k", "live", 0.5, (3, 4)
 
-    progress = RunProgress(total=3).add(entry, 2.0)
+    tally = Tally()
+    tally.count_end(entry)
+
+    progress = tally.progress(3, 2.0)
 
     assert (progress.live, progress.done, progress.cost, progress.left) == (1, 1, 0.5, 4.0)
     assert str(progress) == "1 of 3 rows · 1 live · 3 in / 4 out tokens · $0.5000 · 2.0 s · ≈ 4 s left"

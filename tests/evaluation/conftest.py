@@ -3,7 +3,8 @@
 import pytest
 
 import tinyllm_magic.batch.runner  # noqa: F401  # asks judges, wherever a table was asked for
-from tinyllm_magic.batch.table import RowResult, Table
+from tinyllm_magic.batch.table import Table
+from tinyllm_magic.row_results import RowResult
 
 
 def answer(row, text):

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from tinyllm_magic import LLMCall, errors, map_rows, session
-from tinyllm_magic.batch.table import RowResult, Table
+from tinyllm_magic.batch.table import Table
 from tinyllm_magic.notebook import score_views
+from tinyllm_magic.row_results import RowResult
 
 pytestmark = pytest.mark.usefixtures("recording")
 SETUP = """

@@ -82,9 +82,9 @@ def fit_messages(messages: tuple[Message, ...], model: str, *, longest_side: int
 def attach(messages: Iterable[Message], parts: Iterable[Part]) -> tuple[Message, ...]:
     """The messages with these parts before the text of the user's last one, as the vendors advise."""
     said, added = tuple(messages), tuple(parts)
-    last = next((i for i in reversed(range(len(said))) if said[i].role == "user"), None)
     if not added:
         return said
+    last = next((i for i in reversed(range(len(said))) if said[i].role == "user"), None)
     if last is None:
         return (*said, Message("user", added))
     content = said[last].content

@@ -15,10 +15,11 @@ from ..errors import NotAsked
 from ..frozen import copy_with
 from ..recording.store import Store
 from ..responses import Record, Response
+from ..row_results import RowResult, Tally
 from ..schemas.schema import Schema
 from .rows import Rows
 from .spill import SpilledEntries
-from .table import KEPT_RESPONSES, BatchStats, RunProgress, Table
+from .table import KEPT_RESPONSES, Table
 
 _COPIED = ("text", "cost", "key", "tokens", "duration", "finish_reason", "error")
 
@@ -31,8 +32,7 @@ class ResultBuilder:
     ) -> None:
         self._axes, self._expect = axes, expect
         self.entries = SpilledEntries(in_memory=rows.in_memory, keep=KEPT_RESPONSES)
-        self.progress = RunProgress(rows.count)
-        self._stats = BatchStats()
+        self._total, self._tally = rows.count, Tally()
         self._rows, self._kind = rows, kind
         self._stores: dict[Path, Store] = {}
         self._last_store: Store | None = None
@@ -63,28 +63,28 @@ class ResultBuilder:
 
     def settle(self, place: int, outcome: Response | BaseException, prepared: PreparedCall | None = None) -> None:
         """Keep the outcome of a row; beyond the first ones, a response that the store has is left there."""
-        entry, store = self.entries[place], None if prepared is None else prepared.store
+        entry, store = self.entries.unsettled_at(place), None if prepared is None else prepared.store
         if isinstance(outcome, Response):
             keep = place < KEPT_RESPONSES or bool(outcome.steps) or store is None or outcome.key not in store
             entry.set_outcome(copy_with(outcome, call=entry.call) if keep else outcome, keep=keep)
         else:
             entry.set_outcome(outcome)
-        self._count(place, None if prepared is None else prepared.request.key)
+        self._count(place, entry, None if prepared is None else prepared.request.key)
 
     def copy_answer(self, place: int, first: int) -> None:
         """Answer a row with what an earlier one that asks the same was answered."""
-        entry, earlier = self.entries[place], self.entries[first]
+        entry, earlier = self.entries.unsettled_at(place), self.entries[first]
         for name in _COPIED:
             setattr(entry, name, getattr(earlier, name))
         entry.source = "recorded"
         entry.response = None if earlier.response is None else replace(earlier.response, source="recorded")
-        self._count(place, repeats=True)
+        self._count(place, entry, repeats=True)
 
     def abandon(self, place: int) -> None:
         """Keep a row that a stop did not reach as a failed one."""
-        entry = self.entries[place]
+        entry = self.entries.unsettled_at(place)
         entry.error = NotAsked("stopped before this row was answered")
-        self._stats = self._stats.add(entry)
+        self._tally.count_result(entry)
         self.entries.settle(place)
 
     def is_open(self, place: int) -> bool:
@@ -92,27 +92,30 @@ class ResultBuilder:
         entry = self.entries[place]
         return entry.error is None and not entry.answered
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether any row has ended."""
+        return self._tally.done > 0
+
     def complete(self) -> None:
         """Take the rows that there are as all of them."""
-        self.progress = replace(self.progress, total=len(self.entries), seconds=time.monotonic() - self._began)
+        self._total = len(self.entries)
 
     def table(self) -> Table:
         """The table as it stands; it grows with this builder."""
         index = None if self._rows.index is None else self._rows.index[: len(self.entries)]
-        progress = replace(self.progress, seconds=time.monotonic() - self._began)
-        return Table(
-            self.entries, progress, self._kind, index, self._fetch, self._stats, self._rows.dtypes, self._schema, self._axes, self._expect
-        )
+        progress, stats = self._tally.progress(self._total, time.monotonic() - self._began), self._tally.stats()
+        rest = self._rows.dtypes, self._schema, self._axes, self._expect
+        return Table(self.entries, progress, self._kind, index, self._fetch, stats, *rest)
 
     def flush(self) -> None:
         """Write down what has been recorded."""
         for store in self._stores.values():
             store.flush()
 
-    def _count(self, place: int, key: str | None = None, *, repeats: bool = False) -> None:
-        entry = self.entries[place]
-        self.progress = self.progress.add(entry, time.monotonic() - self._began)
-        self._stats = self._stats.add(entry, repeats=repeats)
+    def _count(self, place: int, entry: RowResult, key: str | None = None, *, repeats: bool = False) -> None:
+        self._tally.count_end(entry)
+        self._tally.count_result(entry, repeats=repeats)
         self.entries.settle(place, key)
 
     def _fetch(self, key: str) -> Record | None:

@@ -104,7 +104,7 @@ class Run:
         except KeyboardInterrupt:
             raise self._build_stopped(self._halt()) from None
         except BaseException as error:
-            if len(self._results.entries) == 1 and not self._queue and not self._results.progress.done:
+            if len(self._results.entries) == 1 and not self._queue and not self._results.has_ended:
                 raise  # the first row could not be begun
             table = self._halt()
             if isinstance(error, TinyLLMError):

@@ -1,4 +1,4 @@
-"""The ``Table`` of answered and failed rows, its ``BatchStats``, and the ``RunProgress`` of the run that fills it.
+"""The ``Table`` of answered and failed rows.
 
 The first ``KEPT_RESPONSES`` rows keep their ``Response``. Beyond that, rows that a store has recorded keep text,
 cost, tokens and key alone, and the response is read from the store when it is asked for.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,171 +24,12 @@ from ..json_schema import FieldType
 from ..messages import read_request
 from ..recording.names import ratings_beside
 from ..responses import Record, Response
+from ..row_results import CUT_ANSWERS, BatchStats, RowResult, RunProgress, Tally
 from ..schemas.columns import polars_type, sort_set, to_series
 from ..schemas.schema import Schema
-from ..text_format import format_money
 
 KEPT_RESPONSES = 1_000
 RESULTS = ("answer", "error", "source", "cost")
-CUT_ANSWERS = {"length": "cut: the answer reached its maximum of tokens", "content_filter": "cut by the provider's content filter"}
-_EMPTY: Mapping[str, Any] = {}
-
-
-class RowResult:
-    """One row and what became of it: a response or an error, or neither yet.
-
-    ``duration`` is the seconds that the live call took, ``cost`` US dollars; both are kept where the
-    response itself is left to the store. ``call`` is who asked.
-    """
-
-    __slots__ = ("call", "cost", "duration", "error", "finish_reason", "key", "response", "row", "source", "text", "tokens")
-
-    def __init__(self, row: Mapping[str, Any], call: Any = None) -> None:
-        self.row = row
-        self.call = call
-        self.error: BaseException | None = None
-        self.response: Response | None = None
-        self.text: str | None = None
-        self.source: str | None = None
-        self.cost: float | None = None
-        self.key: str | None = None
-        self.finish_reason: str | None = None
-        self.tokens: tuple[int, int] = (0, 0)
-        self.duration = 0.0
-
-    def set_outcome(self, outcome: Response | BaseException, *, keep: bool = True) -> None:
-        """Keep the outcome, of an answer that does not fit its schema what it took; ``keep=False`` leaves the response to the store."""
-        answered = outcome.response if isinstance(outcome, SchemaError) else outcome
-        if isinstance(answered, Response):
-            usage = answered.usage
-            self.text, self.source, self.cost = answered.record.answer.text, answered.source, answered.cost
-            self.tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-            self.duration, self.finish_reason = answered.duration, answered.finish_reason
-        if isinstance(outcome, BaseException):
-            self.error = outcome
-            return
-        asked, found = outcome.request.key, outcome.key  # they differ where an answer was recorded at another address
-        self.key = asked if asked == found else found  # of equal ones the request's, which is in memory anyhow
-        self.response = outcome if keep else None
-
-    @property
-    def answered(self) -> bool:
-        """Whether there is an answer."""
-        return self.key is not None
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the answer ends before its end."""
-        return self.answered and self.finish_reason in CUT_ANSWERS
-
-
-@dataclass(frozen=True)
-class RunProgress:
-    """How far a map has come: rows by how they ended, tokens, US dollars spent, seconds.
-
-    ``total`` is ``None`` where nobody knows how many rows there are. ``done`` counts all that ended:
-    ``live``, ``recorded`` and ``failed``. ``unpriced`` counts live answers of unknown price.
-    """
-
-    total: int | None = None
-    live: int = 0
-    recorded: int = 0
-    failed: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float = 0.0
-    unpriced: int = 0
-    seconds: float = 0.0
-
-    @property
-    def done(self) -> int:
-        """Rows that have ended, well or not."""
-        return self.live + self.recorded + self.failed
-
-    @property
-    def left(self) -> float | None:
-        """Seconds that the rest will take, by the pace of the live rows so far; ``None`` where nothing tells."""
-        if self.total is None or not self.live:
-            return None
-        return (self.total - self.done) * self.seconds / max(self.done - self.recorded, 1)
-
-    def add(self, entry: RowResult, seconds: float) -> RunProgress:
-        """The tally after one more row."""
-        failed, recorded = entry.error is not None, entry.source == "recorded"
-        spent = (entry.cost or 0.0, entry.cost is None) if entry.source == "live" else (0.0, False)
-        return RunProgress(
-            self.total,
-            self.live + (not failed and not recorded),
-            self.recorded + (not failed and recorded),
-            self.failed + failed,
-            self.tokens_in + entry.tokens[0],
-            self.tokens_out + entry.tokens[1],
-            self.cost + spent[0],
-            self.unpriced + spent[1],
-            seconds,
-        )
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """What there is to say, in words."""
-        of = f"{self.done:,} of {self.total:,}" if self.total is not None and self.done < self.total else f"{self.done:,}"
-        words = [f"{of} row{'' if of == '1' else 's'}"]
-        words += [f"{n:,} {name}" for n, name in ((self.live, "live"), (self.recorded, "recorded"), (self.failed, "failed")) if n]
-        words += [f"{self.tokens_in:,} in / {self.tokens_out:,} out tokens"] if self.tokens_in or self.tokens_out else []
-        words += [format_money(self.cost, unpriced=self.unpriced)] if self.cost else []
-        left = self.left if self.total is not None and self.done < self.total else None
-        return (*words, f"{self.seconds:.1f} s", *([] if left is None else [f"≈ {left:.0f} s left"]))
-
-    def __str__(self) -> str:
-        return " · ".join(self.facts)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchStats:
-    """What the rows of a table come to: how many failed or were cut, where answers come from, and what their calls took.
-
-    ``calls`` is how many calls the answers needed, whenever they were made: of rows that ask the same, one.
-    ``cost`` is in US dollars, ``None`` where no call's price is known; ``unpriced`` counts those.
-    """
-
-    failed: int = 0
-    errors: int = 0
-    cut: int = 0
-    sources: frozenset[str] = frozenset()
-    calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cost: float | None = None
-    unpriced: int = 0
-
-    @classmethod
-    def of(cls, entries: Iterable[RowResult]) -> BatchStats:
-        """The sums of some rows."""
-        stats, keys = cls(), set()
-        for entry in entries:
-            stats = stats.add(entry, repeats=entry.key in keys)
-            keys.add(entry.key)
-        return stats
-
-    def add(self, entry: RowResult, *, repeats: bool = False) -> BatchStats:
-        """The sums with one more row; ``repeats`` says that an earlier one asked the same."""
-        failed, errors = self.failed + (not entry.answered), self.errors + (entry.error is not None)
-        cut = self.cut + entry.is_cut
-        sources = self.sources if entry.source is None or entry.source in self.sources else self.sources | {entry.source}
-        if entry.source is None or repeats:
-            return replace(self, failed=failed, errors=errors, cut=cut, sources=sources)
-        cost = self.cost if entry.cost is None else (self.cost or 0.0) + entry.cost
-        return BatchStats(
-            failed,
-            errors,
-            cut,
-            sources,
-            self.calls + 1,
-            self.tokens_in + entry.tokens[0],
-            self.tokens_out + entry.tokens[1],
-            cost,
-            self.unpriced + (entry.cost is None),
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -399,9 +240,11 @@ class Table(Evaluable):
     def select(self, places: Sequence[int]) -> Table:
         """Some rows, by their places, as a table."""
         entries = EntrySelection(self.entries, places)
-        progress = RunProgress(len(entries))
+        tally = Tally()
         for entry in entries:
-            progress = progress.add(entry, 0.0) if entry.answered or entry.error is not None else progress
+            if entry.answered or entry.error is not None:
+                tally.count_end(entry)
+        progress = tally.progress(len(entries))
         index = None if self.index is None else self.index.take(list(places))
         return replace(self, entries=entries, progress=progress, index=index, known_stats=None)
 

@@ -35,8 +35,8 @@ class Total:
     unpriced: int = 0
     estimated: bool = False
 
-    def count(self, response: Response, *, free: bool) -> None:
-        """Add an answer; a recorded one has cost nothing now."""
+    def count(self, response: Response, route: Route) -> None:
+        """Add an answer of a call over this route; a recorded one has cost nothing now."""
         usage = response.usage or Usage(estimated=True)  # nobody has counted
         if response.source == "recorded":
             self.recorded += 1
@@ -46,7 +46,7 @@ class Total:
         self.live += 1
         self.usage += usage
         self.cost += response.cost or 0.0
-        self.unpriced += response.cost is None and not free
+        self.unpriced += response.cost is None and not pricing.is_free(route)
         self.estimated = self.estimated or (response.cost is not None and response.cost_estimated)
 
 
@@ -111,11 +111,11 @@ class Budget:
         with self._changed:
             if reserved:
                 self.release(reserved)
-            total = self.totals.setdefault(request.model, Total())
+            total = self.totals.get(request.model) or self.totals.setdefault(request.model, Total())
             if isinstance(outcome, BaseException):
                 total.failed += 1
             else:
-                total.count(outcome, free=pricing.is_free(route))
+                total.count(outcome, route)
 
     def release(self, reserved: float) -> None:
         """Give back what was reserved for a call."""

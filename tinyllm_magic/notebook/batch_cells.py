@@ -18,7 +18,7 @@ from ..batch.row_files import names_rows_file
 from ..batch.rows import Rows, read_rows
 from ..batch.runner import Run
 from ..batch.state import Watch
-from ..batch.table import RunProgress, Table
+from ..batch.table import Table
 from ..batch.tasks import Task, make_crossed_tasks, make_grid_tasks
 from ..clients.call import LLMCall, RowPreparer
 from ..clients.sessions import session
@@ -27,6 +27,7 @@ from ..display.bundle import Bundle
 from ..errors import OptionError, TinyLLMError
 from ..json_schema import describe_fields
 from ..models import pricing
+from ..row_results import RunProgress
 from ..schemas.schema import Schema
 from ..text_format import format_money, format_progress
 from . import result_table, score_views

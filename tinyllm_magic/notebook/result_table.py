@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..batch.table import RESULTS, RowResult, RunProgress, Table
+from ..batch.table import RESULTS, Table
 from ..display import html_tables
 from ..display.bundle import SKELETON, Bundle, describe_combination, load_style, pack
 from ..display.cards import Card, describe_source, draw_source, says_same
@@ -22,6 +22,7 @@ from ..display.output import measure_width
 from ..display.tables import bundle_grid, bundle_progress, bundle_table
 from ..redaction import mask
 from ..responses import Response
+from ..row_results import RowResult, RunProgress
 from ..schemas.columns import sort_set
 from ..text_format import format_money, shorten
 from ..unstable_text import MEMORY_ADDRESS

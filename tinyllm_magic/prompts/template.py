@@ -159,13 +159,18 @@ class Template:
         rendering = Rendering(cut, roles=role is None, trusts=trusts, folders=places, limit=self._limit_reading, fetch=fetch)
         text = self._run(variables, rendering)
         messages = rendering.make_message(role, text) if role else rendering.split(text)
+        return Prompt(tuple(messages), self._list_notes(variables, rendering))
+
+    def _list_notes(self, variables: Mapping[str, Any], rendering: Rendering) -> tuple[str, ...]:
+        if not (self._single_braces or rendering.frames or rendering.unstable):
+            return self._text_notes
         notes = (
             *self._text_notes,
             *dialects.note_single_braces(self._single_braces, variables),
             *dialects.note_cut_frames(rendering.frames, variables, describe_cut),
             *note_unstable(rendering.unstable, variables),
         )
-        return Prompt(tuple(messages), tuple(dict.fromkeys(notes)))
+        return tuple(dict.fromkeys(notes))
 
     def _limit_reading(self, name: str | None) -> Path | None:
         """The folder below which the template of this name may read files; ``None`` where it is the cell, or written in code."""
