@@ -15,7 +15,7 @@ from ..errors import BadResponseError
 from ..messages import Request
 from ..responses import Chunk, ToolPiece, Usage
 from .openai_errors import from_body, no_answer, unreadable
-from .reasoning_fields import ReasoningReader, split_content
+from .reasoning_fields import ReasoningReader, get_field, split_content
 from .sse import read_events
 from .think_tags import ThinkSplitter
 from .usage import read_usage
@@ -149,10 +149,10 @@ def with_facts(message: Any, raw: Any) -> dict[str, Any]:
     """A whole answer from a message that was taken out of ``raw``, with all that ``raw`` tells beside the message."""
     if isinstance(message, str):
         message = {"role": "assistant", "content": message}
-    choices = _get(raw, "choices")
-    finish = _get(choices[0], "finish_reason") if choices else None
+    choices = get_field(raw, "choices")
+    finish = get_field(choices[0], "finish_reason") if choices else None
     choice = {**(_fields(choices[0]) if choices else {}), "message": message, "finish_reason": finish or _finish_of(message)}
-    facts = {name: _get(raw, name) for name in ("usage", "model", "system_fingerprint")}
+    facts = {name: get_field(raw, name) for name in ("usage", "model", "system_fingerprint")}
     return {**facts, **_fields(raw), "choices": [choice]}
 
 
@@ -195,12 +195,6 @@ def _parsed(text: str) -> dict[str, Any]:
     return value
 
 
-def _get(value: Any, name: str) -> Any:
-    if type(value) is dict or isinstance(value, Mapping):  # the first is what it is as a rule, and told in a tenth of the time
-        return value.get(name)
-    return getattr(value, name, None)
-
-
 def _fields(value: Any) -> Mapping[str, Any]:
     """The fields of a mapping or of an SDK object that were sent; nothing of anything else."""
     if type(value) is dict or isinstance(value, Mapping):
@@ -212,7 +206,7 @@ def _fields(value: Any) -> Mapping[str, Any]:
 
 def _whole(raw: Any) -> Iterator[Chunk]:
     raw = _fields(raw) or raw
-    choices = _get(raw, "choices")
+    choices = get_field(raw, "choices")
     if choices:
         reader = _Reader()
         chunk = reader.chunk(raw)
@@ -220,11 +214,11 @@ def _whole(raw: Any) -> Iterator[Chunk]:
             raise BadResponseError("the answer has no finish reason")
         yield chunk
         yield from reader.rest()
-    elif _get(raw, "error"):
-        raise from_body({"error": _get(raw, "error")})
-    elif choices is None and (_get(raw, "data") or _get(raw, "object") == "list"):
+    elif get_field(raw, "error"):
+        raise from_body({"error": get_field(raw, "error")})
+    elif choices is None and (get_field(raw, "data") or get_field(raw, "object") == "list"):
         yield _embeddings(raw)
-    elif choices is None and _get(raw, "role"):
+    elif choices is None and get_field(raw, "role"):
         yield from _whole({"choices": [{"message": raw, "finish_reason": _finish_of(raw)}]})
     elif choices is not None:
         raise BadResponseError("the answer holds no choice")
@@ -233,7 +227,7 @@ def _whole(raw: Any) -> Iterator[Chunk]:
 
 
 def _finish_of(message: Any) -> str:
-    return "tool_calls" if _get(message, "tool_calls") else "stop"
+    return "tool_calls" if get_field(message, "tool_calls") else "stop"
 
 
 def _streamed(items: Iterable[Any]) -> Iterator[Chunk]:
@@ -295,25 +289,25 @@ class _Reader:
     def chunk(self, item: Any) -> Chunk:
         """One piece (or a whole answer) as a chunk; a piece without choices may carry the usage."""
         item = _fields(item) or item
-        choice = next((c for c in _get(item, "choices") or () if _get(c, "index") in _FIRST), None)
-        if error := _get(item, "error") or _get(choice, "error"):
+        choice = next((c for c in get_field(item, "choices") or () if get_field(c, "index") in _FIRST), None)
+        if error := get_field(item, "error") or get_field(choice, "error"):
             raise from_body({"error": error})
-        if choice is None and not _get(item, "usage"):
+        if choice is None and not get_field(item, "usage"):
             self.strange = self.strange or _fields(item)
-        said = _get(choice, "delta") or _get(choice, "message")
-        content, thought = split_content(_get(said, "content"))
-        finish = str(_get(choice, "finish_reason") or "") or None
+        said = get_field(choice, "delta") or get_field(choice, "message")
+        content, thought = split_content(get_field(said, "content"))
+        finish = str(get_field(choice, "finish_reason") or "") or None
         text, before = self._split(content, is_last=finish is not None)
         self._others.add(_fields(item), _fields(choice), _fields(said))
         return Chunk(
             text=text,
             reasoning=(thought or self._reasoning.read(said)) + before,
-            refusal=_text(_get(said, "refusal")),
+            refusal=_text(get_field(said, "refusal")),
             tool_pieces=self._pieces(said),
             finish_reason=finish,
             usage=_usage(item, choice),
-            model=_text(_get(item, "model")) or None,
-            fingerprint=_text(_get(item, "system_fingerprint")) or None,
+            model=_text(get_field(item, "model")) or None,
+            fingerprint=_text(get_field(item, "system_fingerprint")) or None,
         )
 
     def rest(self) -> Iterator[Chunk]:
@@ -323,19 +317,19 @@ class _Reader:
             yield Chunk(logprobs=logprobs, raw=raw or None)
 
     def _pieces(self, said: Any) -> tuple[ToolPiece, ...]:
-        calls = _get(said, "tool_calls")
+        calls = get_field(said, "tool_calls")
         if not calls:
-            legacy = _get(said, "function_call")
+            legacy = get_field(said, "function_call")
             calls = [{"index": 0, "function": legacy}] if legacy else ()
         return tuple(self._piece(position, call) for position, call in enumerate(calls))
 
     def _piece(self, position: int, call: Any) -> ToolPiece:
-        function = _get(call, "function") or _get(call, "custom")
-        arguments = _get(function, "arguments")
+        function = get_field(call, "function") or get_field(call, "custom")
+        arguments = get_field(function, "arguments")
         if arguments is None:
-            arguments = _get(function, "input")
-        call_id, name = _text(_get(call, "id")), _text(_get(function, "name"))
-        slot = self._slot(_get(call, "index"), position, call_id, name)
+            arguments = get_field(function, "input")
+        call_id, name = _text(get_field(call, "id")), _text(get_field(function, "name"))
+        slot = self._slot(get_field(call, "index"), position, call_id, name)
         index, known_id, known_name = self._calls[slot]
         fresh = "" if name == known_name else name  # some servers repeat the name in every piece
         self._calls[slot] = (index, known_id or call_id, known_name + fresh)
@@ -361,14 +355,17 @@ def _text(value: Any) -> str:
 
 def _usage(item: Any, choice: Any = None) -> Usage | None:
     """The token counts, wherever they stand: at the answer, as a rule."""
-    places = (_get(item, "usage"), _get(choice, "usage"), _get(_get(item, "x_groq"), "usage"), _get(item, "usageMetadata"))
-    return next((found for place in places if place and (found := read_usage(_fields(place))) is not None), None)
+    found = read_usage(_fields(get_field(item, "usage")))
+    if found is not None:
+        return found
+    elsewhere = (get_field(choice, "usage"), get_field(get_field(item, "x_groq"), "usage"), get_field(item, "usageMetadata"))
+    return next((found for place in elsewhere if place and (found := read_usage(_fields(place))) is not None), None)
 
 
 def _embeddings(raw: Any) -> Chunk:
-    rows = sorted(_get(raw, "data") or (), key=lambda row: _get(row, "index") or 0)
-    vectors = [_get(row, "embedding") for row in rows]
+    rows = sorted(get_field(raw, "data") or (), key=lambda row: get_field(row, "index") or 0)
+    vectors = [get_field(row, "embedding") for row in rows]
     if not vectors or not all(isinstance(v, (list, tuple)) for v in vectors):
         raise BadResponseError("the answer holds no embeddings")
-    model = _text(_get(raw, "model")) or None
+    model = _text(get_field(raw, "model")) or None
     return Chunk(embeddings=tuple(tuple(map(float, v)) for v in vectors), finish_reason="stop", usage=_usage(raw), model=model)

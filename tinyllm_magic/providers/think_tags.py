@@ -52,12 +52,15 @@ class ThinkSplitter:
     def _read_start(self) -> str | None:
         """Text, where the answer has begun or may still begin with a tag; ``None`` where reasoning begins."""
         start = self._held.lstrip()
-        tag = next((t for t in _OPENING if start.lower().startswith(t)), None)
-        if tag:
-            self._held, self._closing, self._began = start[len(tag) :], f"</{tag[1:]}", False
-            return None
-        if any(t.startswith(start.lower()) for t in _OPENING):
+        if not start:
             return ""
+        if start[0] == "<":
+            tag = next((t for t in _OPENING if start.lower().startswith(t)), None)
+            if tag:
+                self._held, self._closing, self._began = start[len(tag) :], f"</{tag[1:]}", False
+                return None
+            if any(t.startswith(start.lower()) for t in _OPENING):
+                return ""
         held, self._held, self._is_text = self._held, "", True
         return start if self._after else held
 

@@ -59,10 +59,15 @@ def _is_read(name: Any, value: Any) -> bool:
 
 
 def _folded(usage: Mapping[str, Any]) -> dict[str, int]:
-    """All counts by folded name, those of its details too."""
-    details = [v for v in usage.values() if isinstance(v, Mapping)]
-    pairs: Iterable[tuple[Any, Any]] = (pair for group in (*details, usage) for pair in group.items())
-    return {_fold(name): count for name, value in pairs if (count := _count(value)) is not None}
+    """All counts by folded name, those of its details too; of two of one name, that of the usage itself."""
+    own: dict[str, int] = {}
+    details: dict[str, int] = {}
+    for name, value in usage.items():
+        if (count := _count(value)) is not None:
+            own[_fold(name)] = count
+        elif isinstance(value, Mapping):
+            details |= {_fold(n): c for n, v in value.items() if (c := _count(v)) is not None}
+    return details | own
 
 
 def _fold(name: Any) -> str:
@@ -75,11 +80,16 @@ def _fold_text(name: str) -> str:
 
 
 def _first(counts: Mapping[str, int], names: Iterable[str]) -> int:
-    return next((counts[name] for name in names if counts.get(name)), 0)
+    for name in names:
+        if count := counts.get(name):
+            return count
+    return 0
 
 
 def _count(value: Any) -> int | None:
     """A whole number of tokens, also as text; ``None`` for all else."""
+    if type(value) is int:  # as a rule
+        return value if 0 <= value <= _MOST else None
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 16:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:  # NaN is nowhere between

@@ -31,13 +31,15 @@ class VendorFields:
 
     def add(self, item: Mapping[str, Any], choice: Mapping[str, Any], message: Mapping[str, Any]) -> None:
         """Take one more piece: a whole answer or a chunk, its choice, and that choice's message or delta."""
-        if item.keys() - _ANSWER or item.get("usage"):
-            self._answer |= _kept(item, _ANSWER) | _kept({"usage": rest_of_usage(item.get("usage"))}, ())
-        if choice.keys() - _CHOICE:
+        if not _ANSWER.issuperset(item):
+            self._answer |= _kept(item, _ANSWER)
+        if (usage := item.get("usage")) and (rest := rest_of_usage(usage)):
+            self._answer |= _kept({"usage": rest}, ())
+        if not _CHOICE.issuperset(choice):
             _join(self._choice, _kept(choice, _CHOICE), texts=False)
         if logprobs := choice.get("logprobs"):
             _join(self._choice, {"logprobs": _plain(logprobs)}, texts=False)
-        if message.keys() - _MESSAGE:
+        if not _MESSAGE.issuperset(message):
             _join(self._message, _kept(message, _MESSAGE), texts=True)
         if isinstance(parts := message.get("content"), (list, tuple)):
             _join(self._message, _kept({"content": [p for p in parts if not _is_text(p)]}, ()), texts=True)

@@ -7,7 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any, TypedDict
 
@@ -55,8 +55,12 @@ _FIELDS = {kind: tuple((f.name, f.default) for f in fields(kind)) for kind in (A
 
 def _set_fields(value: Answer | ToolCall | Usage) -> dict[str, Any]:
     """The fields of a value that differ from their defaults."""
-    named = ((name, getattr(value, name), default) for name, default in _FIELDS[type(value)])
-    return {name: given for name, given, default in named if default is MISSING or given != default}
+    found = {}
+    for name, default in _FIELDS[type(value)]:
+        given = getattr(value, name)
+        if given is not default and given != default:  # what has no default is never equal to its mark
+            found[name] = given
+    return found
 
 
 def encode(record: Record) -> bytes:
