@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from ..prompts.loader import find_template, is_inline, leads_out
-from ..prompts.template import Template
+from ..prompts.template import Template, is_text
 from .environment import notebook_path
 
 Folders = tuple[Path, ...]
@@ -38,8 +38,12 @@ class TemplateFinder:
     """The templates in these folders; what one of these has found stays as it was, for all rows of a map."""
 
     def __init__(self) -> None:
-        self.folders = template_folders()
         self._found: dict[tuple[str | Path, str, int], Template] = {}
+
+    @cached_property
+    def folders(self) -> Folders:
+        """The folders, as they are when they are first asked for."""
+        return template_folders()
 
     def find(self, template: str | Path, name: str) -> Template:
         """The template of a file, or of text where that is what is given, under this name; raises ``PromptError`` where there is none."""
@@ -54,4 +58,7 @@ class TemplateFinder:
     def parse(self, text: str, name: str, first_line: int = 1) -> Template:
         """The template of a text that begins at this line of its cell."""
         known = self._found.get((text, name, first_line))
-        return known or self._found.setdefault((text, name, first_line), _parse_inline(text, name, self.folders, first_line))
+        if known is None:
+            folders = () if is_text(text) else self.folders
+            known = self._found[text, name, first_line] = _parse_inline(text, name, folders, first_line)
+        return known

@@ -15,6 +15,7 @@ What is particular to these templates:
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,9 @@ from .stability import note_unstable
 if TYPE_CHECKING:
     from jinja2 import TemplateSyntaxError
 
+    from .environment import PromptEnvironment
+
+_OPENING = re.compile(r"\{[{%#]")
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English where no tokenizer is at hand
 _SHELL_NAMES = ("In", "Out", "get_ipython", "exit", "quit")  # what IPython puts among the notebook's variables
 _TAGS = (
@@ -56,6 +60,11 @@ _TAGS = (
 def estimate_cut(text: str, limit: int) -> str:
     """About the first ``limit`` tokens of a text, four characters each."""
     return text[: limit * CHARACTERS_PER_TOKEN]
+
+
+def is_text(source: str) -> bool:
+    """Whether nothing in a template's source can be a tag, an expression or a comment: it stands for itself, whatever its folders."""
+    return _OPENING.search(source) is None
 
 
 class Template:
@@ -72,15 +81,22 @@ class Template:
     def __init__(
         self, source: str, *, name: str = "<cell>", folders: Sequence[Path] = (), first_line: int = 1, role_lines: bool = False
     ) -> None:
-        from jinja2 import TemplateSyntaxError, nodes
-
-        from .environment import build_environment
-
         self.source = source
         self.name = name
         self.first_line = first_line
         self.folders = tuple(Path(f).absolute() for f in folders)
-        environment = self._environment = build_environment(self.folders, role_lines=role_lines)
+        self._role_lines = role_lines
+        self.refers = self.attaches = False
+        self._names: set[str] = set()
+        self._bound: set[str] = set()
+        self._compiled: Any = None  # of text there is nothing to compile, which takes Jinja half a millisecond
+        if not is_text(source):
+            self._compile()
+
+    def _compile(self) -> None:
+        from jinja2 import TemplateSyntaxError, nodes
+
+        environment, source, name = self._environment, self.source, self.name
         try:
             tree = environment.parse(source, name, name)
             refers = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
@@ -106,6 +122,12 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.name!r})"
+
+    @cached_property
+    def _environment(self) -> PromptEnvironment:
+        from .environment import build_environment
+
+        return build_environment(self.folders, role_lines=self._role_lines)
 
     @cached_property
     def variables(self) -> frozenset[str]:
@@ -155,7 +177,7 @@ class Template:
         or file, ``fetch`` gets what stands at a web address. Raises ``UndefinedError`` for a name that nothing defines and
         ``PromptError`` (with the cause) for what else goes wrong.
         """
-        places = (self.folders or (Path.cwd(),)) if files else None
+        places = (self.folders or (Path.cwd(),)) if files and self._compiled is not None else None
         rendering = Rendering(cut, roles=role is None, trusts=trusts, folders=places, limit=self._limit_reading, fetch=fetch)
         text = self._run(variables, rendering)
         messages = rendering.make_message(role, text) if role else rendering.split(text)
@@ -182,6 +204,8 @@ class Template:
     @cached_property
     def _text(self) -> str:
         """What stands outside of tags, expressions and comments."""
+        if self._compiled is None:
+            return re.sub("\r\n?", "\n", self.source).removesuffix("\n")
         return "".join(value for _, kind, value in self._environment.lex(self.source) if kind == "data")
 
     @cached_property
@@ -221,6 +245,8 @@ class Template:
         return bare[first:last]
 
     def _run(self, variables: Mapping[str, Any], rendering: Rendering) -> str:
+        if self._compiled is None:
+            return self._text
         # Jinja copies the mapping in loops, so it gets the names it may ask for; an included file may ask for any.
         wanted = variables if self.refers else {n: variables[n] for n in self._names if n in variables}
         known = {**self._globals, **wanted}
