@@ -10,9 +10,11 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
+_COARSEST_NS = 2_000_000_000  # the clock of a file system (FAT)
 _NEVER_WAIT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -45,6 +47,11 @@ def _require_regular(found: os.stat_result, path: Path | str) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or device"
         raise OSError(errno.EINVAL, f"{Path(path).name} is {kind}, not a regular file", str(path))
+
+
+def is_settled(found: os.stat_result) -> bool:
+    """Whether a change of the file from now on will show in its time; a younger file may change unseen."""
+    return abs(time.time_ns() - found.st_mtime_ns) > _COARSEST_NS
 
 
 def append_whole(file: io.FileIO, data: bytes) -> None:

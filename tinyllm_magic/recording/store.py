@@ -28,6 +28,7 @@ from .codec import Damaged, decode, encode, header_line, is_genuine, mask_secret
 from .index import Index, read_at, read_requests
 from .lock import StoreLock
 from .misses import NEAREST_OF, nearest
+from .recent_reads import RecentReads
 from .saved_index import Place
 from .stats import Stats, summarize
 from .write_buffer import WriteBuffer
@@ -78,6 +79,7 @@ class Store:
         self._guard = threading.RLock()
         self._lock = StoreLock(self._target, lock_timeout)
         self._index = Index(self._target)
+        self._recent = RecentReads(self._target)
         self._buffer = WriteBuffer(self._write)
         self._facts: dict[str, Any] = {}
         self._warned: set[str] = set()
@@ -134,10 +136,16 @@ class Store:
         shared = self._share_file(key)
         if shared is not None:
             return self._find(shared, key, request)
-        if key not in self._index.places and self._known(key) is False:
-            return None
+        recent = None if request is None else self._recent.find(key, request)
+        if recent is not None or (key not in self._index.places and self._known(key) is False):
+            return recent
         with self._reading() as file:
-            return None if file is None or key not in self._index.places else self._find(file, key, request)
+            if file is None or key not in self._index.places:
+                return None
+            found = self._find(file, key, request)
+            if found is not None:
+                self._recent.keep(found, self._index.places[key][1], file.fileno())
+            return found
 
     def _find(self, file: io.FileIO, key: str, request: Mapping[str, Any] | None) -> Record | None:
         for place, record in self._ranked(file, self._index, key, request):

@@ -12,14 +12,13 @@ import os
 import re
 import stat
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files import is_settled
 
-_RACY_NS = 2_000_000_000  # coarsest clock of a file system (FAT): a younger file may change unseen
 _HEADER = re.compile(r"\[(?P<name>[^]]+)\]")
 _OPTION = re.compile(r"(?P<key>.*?)\s*[=:]\s*(?P<value>.*)")
 _MARKS = ("#", ";")
@@ -44,7 +43,7 @@ def content(path: str) -> bytes | None:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", source=path) from error
-    if abs(time.time_ns() - found.st_mtime_ns) > _RACY_NS:
+    if is_settled(found):
         _contents[path] = (stamp, data)
     return data
 
