@@ -185,7 +185,7 @@ class Request:
             "kind": self.kind,
             "provider": self.provider,
             "model": self.model,
-            "messages": _list_canonically(messages),
+            "messages": [_plain(m.to_dict(), f"messages[{i}]") for i, m in enumerate(messages)],
             "params": _plain({k: v for k, v in self.params.items() if v is not None}, "params"),
         }
         if self.tools:
@@ -204,22 +204,21 @@ class Request:
     @cached_property
     def key(self) -> str:
         """The digest under which the answer is recorded; raises ``MessageError`` for NaN and the like."""
-        written = self._frame.write(self.messages)
-        return key_of(self.form) if written is None else _digest(written)
+        return key_of(self.form)
 
     @cached_property
     def form(self) -> dict[str, Any]:
         """The canonical form made once, for who only reads it."""
-        return {**self._frame.form, "messages": _list_canonically(self.messages)}
+        return self.canonical()
 
     @cached_property
     def _frame(self) -> _Frame:
         return _Frame(self._describe(()))
 
     def with_messages(self, messages: tuple[Message, ...]) -> Request:
-        """The same request of other messages; what both have in common is made once."""
+        """The same request of other messages; of texts alone form and key are made at once, what both have in common only once."""
         other = copy_with(self, messages=messages)
-        vars(other)["_frame"] = self._frame
+        vars(other).update(self._frame.fill(messages), _frame=self._frame)
         return other
 
     def with_sample(self, sample: int) -> Request:
@@ -231,7 +230,7 @@ class _Frame:
     """What requests have in common that differ in nothing but their messages: their canonical form, and its bytes around these."""
 
     def __init__(self, form: dict[str, Any]) -> None:
-        self.form = form
+        self._form = form
         try:
             text = _dump_plainly(form) if _is_written_plainly(form) else b""
         except UnicodeEncodeError:  # whoever wants the key is told
@@ -239,20 +238,20 @@ class _Frame:
         start, mark, self._after = text.partition(_MESSAGES)
         self._before = start + mark
 
-    def write(self, messages: Iterable[Message]) -> bytes | None:
-        """The canonical JSON of the request with these messages; ``None`` where it takes more than putting texts between these bytes."""
-        if not self._before:
-            return None
-        said = []
+    def fill(self, messages: Iterable[Message]) -> dict[str, Any]:
+        """Form and key of the request with these messages; nothing where it takes more than putting texts between these bytes."""
+        said, written = [], []
         for message in messages:
             text = _lone_text(message)
-            if text is None:
-                return None
-            said.append(f'{{"content":{encode_basestring(text)},"role":{encode_basestring(message.role)}}}')
+            if text is None or not self._before:
+                return {}
+            said.append({"role": message.role, "content": text})
+            written.append(f'{{"content":{encode_basestring(text)},"role":{encode_basestring(message.role)}}}')
         try:
-            return b"".join((self._before, ",".join(said).encode(), self._after))
+            key = _digest(b"".join((self._before, ",".join(written).encode(), self._after)))
         except UnicodeEncodeError:
-            return None
+            return {}
+        return {"form": {**self._form, "messages": said}, "key": key}
 
 
 def _lone_text(message: Message) -> str | None:
@@ -262,14 +261,6 @@ def _lone_text(message: Message) -> str | None:
         return None
     has_more = message.name or message.tool_call_id or message.reasoning_content is not None or type(message.role) is not str
     return None if has_more else text
-
-
-def _list_canonically(messages: Iterable[Message]) -> list[Any]:
-    """The messages in canonical form."""
-    return [
-        _plain(m.to_dict(), f"messages[{i}]") if (text := _lone_text(m)) is None else {"role": m.role, "content": text}
-        for i, m in enumerate(messages)
-    ]
 
 
 def key_of(canonical: Mapping[str, Any]) -> str:

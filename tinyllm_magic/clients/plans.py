@@ -9,7 +9,6 @@ from typing import Any
 
 from ..attachments.parts import fit_messages
 from ..errors import MessageError, OptionError, near, suggest
-from ..frozen import copy_with
 from ..json_text import plain_value
 from ..messages import Message, Request, to_messages
 from ..models import catalog
@@ -207,10 +206,10 @@ def read_tools(params: Mapping[str, Any]) -> dict[str, Any]:
     return {"tools": dict(zip(names, tools, strict=True)), "max_steps": steps or MAX_STEPS, "approve": bool(approve)}
 
 
-def with_messages(plan: Plan, messages: Iterable[Message]) -> Plan:
-    """The same call with other messages."""
+def ask_instead(plan: Plan, messages: Iterable[Message]) -> Request:
+    """The request of a plan with other messages, as its model takes them."""
     said, _ = _fit_messages(tuple(messages), plan.route, plan.request.kind)
-    return copy_with(plan, request=_with_key(plan.request.with_messages(said)))
+    return _with_key(plan.request.with_messages(said))
 
 
 def build_plan(request: Request, route: Route, current: Settings, mode: Mode, store: Path | None, **more: Any) -> Plan:
@@ -283,7 +282,8 @@ def _fit_elsewhere(params: Mapping[str, Any], route: Route, kind: str) -> dict[s
 def _fit_messages(messages: tuple[Message, ...], route: Route, kind: str) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     """The messages as their model takes them, with its default system message, and notes about files."""
     facts = route.facts
-    messages = tuple([_fit_reasoning(m, facts, kind) for m in messages])
+    if any(m.output_items or m.reasoning_content is not None for m in messages):
+        messages = tuple([_fit_reasoning(m, facts, kind) for m in messages])
     fitted, notes = fit_messages(messages, route.model, longest_side=facts.image_side, pdf=facts.pdf)
     return _with_known_roles(_with_system(fitted, route), route), notes
 

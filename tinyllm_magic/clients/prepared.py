@@ -31,7 +31,7 @@ from .environment import shell, version
 from .fallbacks import FeatureFallback, adapt
 from .fetched_files import complete
 from .history import History
-from .plans import Plan, make_transport_provider, with_messages
+from .plans import Plan, ask_instead, make_transport_provider
 from .rate_limits import ConcurrencyGate, ConcurrencyLimit, RateLimited, RateLimiter
 from .retries import Retries
 from .tracing import trace
@@ -364,11 +364,14 @@ class PreparedCall:
 
     def with_sample(self, sample: int) -> PreparedCall:
         """The same call for another draw of the answer."""
-        return copy_with(self, plan=copy_with(self.plan, request=self.request.with_sample(sample)), resolution=None)
+        return self._with_request(self.request.with_sample(sample))
 
     def with_messages(self, messages: Iterable[Message]) -> PreparedCall:
         """The same call with other messages."""
-        return copy_with(self, plan=with_messages(self.plan, messages), resolution=None)
+        return self._with_request(ask_instead(self.plan, messages))
+
+    def _with_request(self, request: Request) -> PreparedCall:
+        return copy_with(self, plan=copy_with(self.plan, request=request), resolution=None)
 
     def with_notes(self, notes: Iterable[str]) -> PreparedCall:
         """The same call with more to tell its reader."""

@@ -177,7 +177,7 @@ def trim(text: str) -> str:
     >>> trim("\n\n  - one\n  - two \n\n")
     '  - one\n  - two'
     """
-    return re.sub(r"\A\s*\n", "", text).rstrip()
+    return (re.sub(r"\A\s*\n", "", text) if text[:1].isspace() else text).rstrip()
 
 
 def drop_tag_lines(tokens: Iterable[Token]) -> list[Token]:

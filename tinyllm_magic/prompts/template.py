@@ -249,10 +249,11 @@ class Template:
             return self._text
         # Jinja copies the mapping in loops, so it gets the names it may ask for; an included file may ask for any.
         wanted = variables if self.refers else {n: variables[n] for n in self._names if n in variables}
-        known = {**self._globals, **wanted}
+        known, made = {**self._globals, **wanted}, self._compiled
         token = RENDERING.set(rendering)
-        try:
-            return "".join(self._compiled.root_render_func(self._compiled.new_context(known, shared=True)))
+        try:  # a context as `new_context` of the template makes it, which reads the ChainMap again each time
+            context = self._environment.context_class(self._environment, known, made.name, made.blocks, self._globals)
+            return "".join(made.root_render_func(context))
         except Exception as error:  # a template calls what the user gave it, and that may raise anything
             raise self._explain_failure(error, variables) from error
         finally:

@@ -72,14 +72,20 @@ class Index:
         if isinstance(self.places, SavedPlaces) and len(self._new) >= saved_index.MOST:
             self._extend(self.places)
 
-    def find_lines(self, key: str) -> Iterator[Place]:
+    def find_lines(self, key: str) -> Iterable[Place]:
         """Where the lines of a key stand, the latest first."""
-        met: set[int] = set()
-        saved = self.places.saved.find(key) if isinstance(self.places, SavedPlaces) else ()
-        for place in (*filter(None, (self._new.get(key),)), *reversed(self.older.get(key, ())), *saved):
-            if place[0] not in met:
-                met.add(place[0])
-                yield place
+        latest = self._new.get(key)
+        lines: tuple[Place, ...] = () if latest is None else (latest,)
+        if isinstance(self.places, SavedPlaces):
+            lines = (*lines, *reversed(self.older.get(key, ())), *self.places.saved.find(key))
+        elif key in self.older:
+            lines = (*lines, *reversed(self.older[key]))
+        if len(lines) < 2:
+            return lines
+        met: dict[int, Place] = {}
+        for place in lines:
+            met.setdefault(place[0], place)
+        return met.values()
 
     def list_last(self, count: int) -> list[tuple[str, Place]]:
         """The last keys in the order of the file, with their places."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 
 from ..errors import ConfigError, near, suggest
 
@@ -53,6 +54,7 @@ def decide(mode: Mode, known: bool) -> Decision:
     return Decision.CALL_AND_RECORD if mode is Mode.AUTO else Decision.MISS
 
 
+@cache
 def depends_on_record(mode: Mode) -> bool:
     """Whether what happens in a mode hangs on what is recorded; where it does not, nobody need look.
 
