@@ -8,13 +8,11 @@ an interrupt nor the deadline of an attempt reaches a read. Knows nothing of cha
 from __future__ import annotations
 
 import base64
-import contextlib
 import http
 import http.client
 import io
 import os
 import re
-import select
 import socket
 import ssl
 import threading
@@ -27,9 +25,10 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import CallTimeoutError
 from .deadline import Attempt, current_attempt
+from .timed_socket import TimedSocket, time_left
 
 _LONGEST_IDLE, _MOST_IDLE = 5.0, 100  # seconds and connections: the SDK's own limits
-_PIECE, _BUFFER = 2**16, 2**14  # bytes that are read, or written, at a time; that a connection holds back
+_PIECE = 2**16  # bytes that are read at a time
 _LONGEST_LINE, _MOST_HEADERS = 2**16, 100  # bytes, and headers of an answer: http.client's own limits
 _BLANK = (b"\r\n", b"\n", b"")
 _PLAIN_HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n")
@@ -62,11 +61,11 @@ class Server:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         return {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> TimedSocket:
         """A connection to the server, through the proxy and with TLS where they are wanted; raises ``OSError`` or ``HTTPException``."""
         proxy = urlsplit(self.proxy)
         host, port = (proxy.hostname or "", proxy.port or 80) if self.proxy else (self.host, self.port)
-        limit = _left()
+        limit = time_left()
         made: http.client.HTTPConnection
         if self.scheme == "https":
             made = http.client.HTTPSConnection(host, port, timeout=limit, context=self.context)
@@ -74,14 +73,13 @@ class Server:
                 made.set_tunnel(self.host, self.port, self.proxy_login)
         else:
             made = http.client.HTTPConnection(host, port, timeout=limit)
-        made.response_class = _Response  # reads a proxy's answer within the limits too
+        made.response_class = _TunnelResponse
         try:
             made.connect()
         except BaseException:
             made.close()
             raise
-        connected: socket.socket = made.sock
-        return connected
+        return TimedSocket(made.sock)
 
 
 def write_request(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -101,8 +99,8 @@ class ConnectionPool:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._idle: list[tuple[socket.socket, float]] = []
-        self._busy: set[socket.socket] = set()
+        self._idle: list[TimedSocket] = []
+        self._busy: set[TimedSocket] = set()
         self._process = os.getpid()
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._idle)
@@ -112,37 +110,35 @@ class ConnectionPool:
         wire = self._take() or self.server.connect()
         self._busy.add(wire)
         try:
-            for start in range(0, len(request), _PIECE):
-                _limit(wire)
-                wire.sendall(request[start : start + _PIECE])
-            response = _Response(wire, method="POST")
+            wire.send(request)
+            response = _Response(wire, method="POST")  # type: ignore[arg-type]  # of a socket it asks for a file alone
             response.begin()
         except BaseException:
             self.drop(wire)
             raise
         return HTTPAnswer(self, wire, response)
 
-    def drop(self, wire: socket.socket) -> None:
+    def drop(self, wire: TimedSocket) -> None:
         """Close a connection that cannot be used again."""
         self._busy.discard(wire)
         wire.close()
 
-    def give_back(self, wire: socket.socket) -> None:
+    def give_back(self, wire: TimedSocket) -> None:
         """Keep a connection whose last answer was read to its end."""
         self._busy.discard(wire)
         if len(self._idle) >= _MOST_IDLE or self._process != os.getpid():
             wire.close()
             return
-        self._idle.append((wire, time.monotonic()))
+        wire.since = time.monotonic()
+        self._idle.append(wire)
 
     def hang_up(self) -> None:
         """End all connections, also those on which somebody waits for an answer."""
         _close_all(self._idle)
         for wire in list(self._busy):
-            with contextlib.suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
+            wire.hang_up()
 
-    def _take(self) -> socket.socket | None:
+    def _take(self) -> TimedSocket | None:
         """A free connection that is still open."""
         if self._process != os.getpid():  # a forked child: the connections are its parent's
             with self._lock:
@@ -151,10 +147,10 @@ class ConnectionPool:
             _close_all(inherited)
         while self._idle:
             try:
-                wire, since = self._idle.pop()
+                wire = self._idle.pop()
             except IndexError:  # another thread was faster
                 break
-            if time.monotonic() - since < _LONGEST_IDLE and _is_open(wire):
+            if time.monotonic() - wire.since < _LONGEST_IDLE and wire.is_open:
                 return wire
             wire.close()
         return None
@@ -171,11 +167,11 @@ class CutAnswerError(http.client.HTTPException):
 class HTTPAnswer:
     """One answer: status and headers at once, its body as it arrives, unpacked, bounded by the attempt that asked."""
 
-    def __init__(self, pool: ConnectionPool, wire: socket.socket, response: http.client.HTTPResponse) -> None:
+    def __init__(self, pool: ConnectionPool, wire: TimedSocket, response: _Response) -> None:
         self._pool, self._wire, self._response = pool, wire, response
         self._attempt = current_attempt.get()
         self.status_code = response.status
-        self.headers = response.headers
+        self.headers = response.fields
         self._body: bytes | None = None
         self._expected = response.length  # None in chunks, and where the end of the connection is the end of the body
         self._size = 0  # bytes read so far, as they were sent
@@ -209,8 +205,8 @@ class HTTPAnswer:
     @property
     def text(self) -> str:
         """The whole body as text, by the charset that its headers name."""
-        named = "charset" in self.headers.get("content-type", "").lower()
-        charset = (self.headers.get_content_charset() if named else None) or "utf-8"
+        kind = self.headers.get("content-type")
+        charset = (_find_charset(kind) if "charset" in kind.lower() else None) or "utf-8"
         try:
             return self.read().decode(charset, "replace")
         except LookupError:  # a charset that nobody knows
@@ -246,7 +242,7 @@ class HTTPAnswer:
         self._release()
 
     def _unpacked(self) -> Iterator[bytes]:
-        if not (inflate := _DECODERS.get(self.headers.get("content-encoding", "").strip().lower())):
+        if not (inflate := _DECODERS.get(self.headers.get("content-encoding").strip().lower())):
             return self._raw()
         return inflate(self._raw())
 
@@ -255,6 +251,13 @@ class HTTPAnswer:
         self._done, keep = True, not self._response.will_close
         self._response.close()
         (self._pool.give_back if keep else self._pool.drop)(self._wire)
+
+
+def _find_charset(kind: str) -> str | None:
+    """The charset in the value of a header ``Content-Type``."""
+    headers = http.client.HTTPMessage()
+    headers.set_raw("Content-Type", kind)
+    return headers.get_content_charset()
 
 
 def _gunzip(parts: Iterator[bytes]) -> Iterator[bytes]:
@@ -287,13 +290,10 @@ ENCODINGS = "gzip, deflate"
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose every read has what is left of the attempt under way, and which passes over interim answers.
+    """An answer that passes over interim ones.
 
     http.client reads headers by a parser of e-mail, which takes a third of its time; the rest is its own.
     """
-
-    def __init__(self, sock: socket.socket, *args: object, **options: object) -> None:
-        super().__init__(_Wire(sock), *args, **options)  # type: ignore[arg-type]  # of a socket it asks for a file alone
 
     def begin(self, **_limits: object) -> None:
         """Read status and headers; raises ``HTTPException`` where they are none."""
@@ -301,16 +301,16 @@ class _Response(http.client.HTTPResponse):
         if not version.startswith(("HTTP/1.", "HTTP/0.9")):
             raise http.client.UnknownProtocol(version)
         self.code, self.version = self.status, 10 if version in ("HTTP/1.0", "HTTP/0.9") else 11
-        self.headers = self.msg = read_headers(self.fp)
-        self.chunked = self.headers.get("transfer-encoding", "").lower() == "chunked"
+        self.fields = read_headers(self.fp)
+        self.chunked = self.fields.get("transfer-encoding").lower() == "chunked"
         self.chunk_left = None
-        length = self.headers.get("content-length", "").strip()
+        length = self.fields.get("content-length").strip()
         is_number = length.isascii() and length.isdecimal() and len(length) < 20
         self.length = int(length) if is_number and not self.chunked else None
         if self.status in (http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED):
             self.length = 0
         has_end = self.chunked or self.length is not None
-        kept = self.headers.get("connection", "").lower()
+        kept = self.fields.get("connection").lower()
         self.will_close = not has_end or "close" in kept or (self.version == 10 and "keep-alive" not in kept)
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -323,7 +323,30 @@ class _Response(http.client.HTTPResponse):
                 pass
 
 
-def read_headers(file: io.BufferedIOBase) -> http.client.HTTPMessage:
+class _TunnelResponse(_Response):
+    """A proxy's answer to ``CONNECT``, read within the limits too; it gets the socket itself, on which TLS begins afterwards."""
+
+    def __init__(self, sock: socket.socket, *args: object, **options: object) -> None:
+        super().__init__(TimedSocket(sock), *args, **options)  # type: ignore[arg-type]  # of a socket it asks for a file alone
+
+
+class Headers:
+    """The headers of an answer, in their order; ``get`` finds a value by a name in small letters, of several of one name the first."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
+        self._first = {name.lower(): value for name, value in reversed(pairs)}
+
+    def get(self, name: str, otherwise: str = "") -> str:
+        """The value of a header."""
+        return self._first.get(name, otherwise)
+
+    def items(self) -> list[tuple[str, str]]:
+        """All of them, by their names as they were sent."""
+        return self._pairs
+
+
+def read_headers(file: io.BufferedIOBase) -> Headers:
     """The headers of an answer, up to the blank line behind them; what is odd among them is left to http.client's own parser."""
     lines: list[bytes] = []
     while (line := file.readline(_LONGEST_LINE + 1)) not in _BLANK:
@@ -333,69 +356,11 @@ def read_headers(file: io.BufferedIOBase) -> http.client.HTTPMessage:
         if len(lines) > _MOST_HEADERS:
             raise http.client.HTTPException(f"got more than {_MOST_HEADERS} headers")
     if not all(map(_PLAIN_HEADER.fullmatch, lines)):
-        return http.client.parse_headers(io.BytesIO(b"".join((*lines, b"\r\n"))))
-    headers = http.client.HTTPMessage()
-    for line in lines:
-        name, _, value = line.decode("iso-8859-1").partition(":")
-        headers.set_raw(name, value.lstrip(" \t").rstrip("\r\n"))
-    return headers
+        return Headers(http.client.parse_headers(io.BytesIO(b"".join((*lines, b"\r\n")))).items())
+    named = (line.decode("iso-8859-1").partition(":") for line in lines)
+    return Headers([(name, value.lstrip(" \t").rstrip("\r\n")) for name, _, value in named])
 
 
-class _Wire:
-    """What http.client wants of a socket: a file to read from."""
-
-    def __init__(self, wire: socket.socket) -> None:
-        self._wire = wire
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._wire), _BUFFER)
-
-
-class _Reader(io.RawIOBase):
-    """Reads from a socket, which stays open when this is closed, within the time that is left."""
-
-    def __init__(self, wire: socket.socket) -> None:
-        self._wire = wire
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # io's own type of it is the same, by another name
-        _limit(self._wire)
-        return self._wire.recv_into(buffer)
-
-
-def _left() -> float | None:
-    """Seconds that are left of the attempt under way; ``None`` is no limit."""
-    attempt: Attempt | None = current_attempt.get()
-    return None if attempt is None else attempt.left(None)
-
-
-def _limit(wire: socket.socket) -> None:
-    """Give the next read or write of a connection what is left of the attempt, or up to a hundredth more.
-
-    To set a limit is a call of the system's, and after each of these, of many threads another one goes on.
-    """
-    left, limit = _left(), wire.gettimeout()
-    if left is None or limit is None:
-        if left is not limit:
-            wire.settimeout(left)
-    elif not left <= limit <= left * 1.01:
-        wire.settimeout(left * 1.005)
-
-
-def _is_open(wire: socket.socket) -> bool:
-    """Whether a free connection can be used: nothing has come in, not even its end. TLS is looked through, at the bytes below."""
-    try:
-        if not hasattr(select, "poll"):
-            return not select.select([wire], [], [], 0)[0]
-        waiting = select.poll()
-        waiting.register(wire, select.POLLIN)
-        return not waiting.poll(0)
-    except (OSError, ValueError):
-        return False
-
-
-def _close_all(idle: list[tuple[socket.socket, float]]) -> None:
+def _close_all(idle: list[TimedSocket]) -> None:
     while idle:
-        idle.pop()[0].close()
+        idle.pop().close()
