@@ -4,10 +4,10 @@ import pytest
 
 from tinyllm_magic import LLMCall, map_rows, override, session
 from tinyllm_magic.batch.estimates import look_ahead
+from tinyllm_magic.batch.row_calls import RowPreparer
 from tinyllm_magic.batch.rows import Rows, read_rows
 from tinyllm_magic.batch.runner import Run
 from tinyllm_magic.batch.tasks import make_row_tasks
-from tinyllm_magic.clients.call import RowPreparer
 from tinyllm_magic.notebook import batch_cells
 
 CALL = LLMCall(None, "Say {{ w }}")

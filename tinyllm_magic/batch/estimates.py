@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..clients.call import RowPreparer
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
 from ..errors import TinyLLMError
 from ..messages import Message
 from ..models import pricing
 from ..recording.modes import Mode
+from .row_calls import RowPreparer
 from .tasks import Task, prepare_task
 
 _COUNTED = 1000  # rows of a dry run whose tokens are counted; the others are taken to be like them
@@ -67,7 +67,7 @@ class Estimate:
         """Take one more task in. The tokens of the first ``counted`` are counted, of models without a price if ``free``."""
         self.rows += 1
         try:
-            prepared = prepare_task(task, preparer)
+            prepared = prepare_task(task, preparer).make()
         except TinyLLMError as error:
             self.failed += 1
             self.first_error = self.first_error or f"{type(error).__name__}: {error.message}"

@@ -10,11 +10,11 @@ import functools
 import os
 import pickle
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..clients.plans import Plan
 from ..clients.prepared import PreparedCall
@@ -24,6 +24,7 @@ from ..errors import BudgetError, ConfigError, OptionError, SchemaError, TinyLLM
 from ..responses import Record, Response
 
 Outcome = Response | BaseException
+_Value = TypeVar("_Value")
 Event = tuple[int, Outcome | PreparedCall]
 """The place of a row, with what became of its call or the call that asks for it once more."""
 _PROCESS_WIDTH = 1024  # in another process the executor decides how many calls are made at a time
@@ -41,10 +42,10 @@ class Pool(Protocol):
         """Make no more calls, and cut those under way where that is possible; waits for nothing."""
 
 
-def answer_or_error(prepared: PreparedCall) -> Outcome:
+def value_or_error(answer: Callable[[], _Value]) -> _Value | BaseException:
     """The response of a call, or the error that stands in its place."""
     try:
-        return prepared.answer()
+        return answer()
     except (Exception, CancelledError) as error:  # noqa: BLE001  # a failed row is a value, whatever a user's client raises
         return error
 
@@ -84,7 +85,7 @@ class ThreadExecutor:
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None and not self.limiter.stopped.is_set():
             place, prepared = job
-            self.events.put((place, answer_or_error(prepared)))
+            self.events.put((place, value_or_error(prepared.answer)))
             del job, prepared
 
 
@@ -158,7 +159,7 @@ class ExternalExecutor:
             result = future.result()
             outcome = result.error or _build_response(prepared.plan, result)
             if result.pid != os.getpid():
-                session.services.observe(prepared.plan, outcome, reserved, self._limiter)
+                session.services.observe(prepared.request, prepared.plan.route, outcome, reserved, self._limiter)
             outcome = outcome if isinstance(outcome, BaseException) else self._read(prepared, outcome)
         except (Exception, CancelledError) as error:  # noqa: BLE001  # the executor's own: a dead worker, something that cannot be sent
             session.budget.release(reserved)
@@ -190,7 +191,7 @@ def perform(job: Job) -> JobResult:
         )
         session.budget.release(reserved)
         return JobResult(None, "live", error, os.getpid())
-    outcome = answer_or_error(session.prepare_plan(job.plan).in_pool(_process_limiter(), reserved=reserved))
+    outcome = value_or_error(session.prepare_plan(job.plan).in_pool(_process_limiter(), reserved=reserved).answer)
     if isinstance(outcome, Response):
         return JobResult(outcome.record, outcome.source, None, os.getpid())
     return JobResult(None, "live", _make_picklable(outcome) if remote else outcome, os.getpid())

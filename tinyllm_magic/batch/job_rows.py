@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from queue import SimpleQueue
 
-from ..clients.call import RowPreparer
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
 from ..errors import BatchPending, NotAsked, OptionError, SchemaError, Stopped, TinyLLMError
@@ -18,6 +17,7 @@ from .executors import Event, Outcome
 from .job_answers import Outcomes, recall_failures
 from .job_state import GONE, Job
 from .jobs import BatchJobs, Tell
+from .row_calls import RowPreparer
 from .state import Watch
 from .table import Table
 from .tasks import Task, prepare_task
@@ -84,7 +84,7 @@ class BatchAnswers:
         preparer = RowPreparer(session.settings())
         for task in self._tasks:
             try:
-                prepared = prepare_task(task, preparer)
+                prepared = prepare_task(task, preparer).make()
             except TinyLLMError as error:
                 yield replace(task, ready=error)
                 continue
@@ -116,7 +116,7 @@ class BatchAnswers:
         self._answered = 0
         for place, task in enumerate(self._tasks):
             try:
-                prepared = prepare_task(task, preparer)
+                prepared = prepare_task(task, preparer).make()
             except TinyLLMError as error:
                 self._tasks[place] = replace(task, ready=error)  # the map tells of it
                 continue

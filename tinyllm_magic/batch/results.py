@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..clients.call import LLMCall
-from ..clients.prepared import PreparedCall
 from ..errors import NotAsked
 from ..frozen import copy_with
 from ..recording.store import Store
@@ -61,15 +60,15 @@ class ResultBuilder:
         self._reading.close()
         self.entries.put_away()
 
-    def settle(self, place: int, outcome: Response | BaseException, prepared: PreparedCall | None = None) -> None:
-        """Keep the outcome of a row; beyond the first ones, a response that the store has is left there."""
-        entry, store = self.entries.unsettled_at(place), None if prepared is None else prepared.store
+    def settle(self, place: int, outcome: Response | BaseException, key: str | None = None, store: Store | None = None) -> None:
+        """Keep the outcome of a row that asked for a key; beyond the first ones, a response that the store has is left there."""
+        entry = self.entries.unsettled_at(place)
         if isinstance(outcome, Response):
             keep = place < KEPT_RESPONSES or bool(outcome.steps) or store is None or outcome.key not in store
             entry.set_outcome(copy_with(outcome, call=entry.call) if keep else outcome, keep=keep)
         else:
             entry.set_outcome(outcome)
-        self._count(place, entry, None if prepared is None else prepared.request.key)
+        self._count(place, entry, key)
 
     def copy_answer(self, place: int, first: int) -> None:
         """Answer a row with what an earlier one that asks the same was answered."""

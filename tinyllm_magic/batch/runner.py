@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from ..clients.call import LLMCall, RowPreparer
+from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
 from ..errors import (
@@ -29,13 +30,15 @@ from ..errors import (
 )
 from ..evaluation.evaluable import Evaluable
 from ..extras import load_library
+from ..messages import Request
 from ..recording.modes import Decision, Mode
 from ..responses import Response
 from ..schemas.schema import Schema
 from .call_queue import CallQueue, Duplicates
-from .executors import ExternalExecutor, Outcome, Pool, ThreadExecutor, answer_or_error
+from .executors import ExternalExecutor, Outcome, Pool, ThreadExecutor, value_or_error
 from .progress import ProgressLine
 from .results import ResultBuilder
+from .row_calls import RowCall, RowPreparer
 from .rows import Rows, read_rows
 from .state import Watch, state
 from .table import Table
@@ -139,27 +142,32 @@ class Run:
     def _begin(self, task: Task) -> None:
         place = self._results.open(task.row, task.call)
         try:
-            prepared = prepare_task(task, self._preparer)
+            row = prepare_task(task, self._preparer)
         except TinyLLMError as error:
             if place == 0:
                 self._demand_answerable(error, task)
             self._settle(place, error, raises=self._raises_errors)
             return
-        self._mode = prepared.mode
-        self._results.use_store(prepared.store)
-        first = self._results.entries.first(prepared.request.key, place)
+        self._mode = row.alike.mode
+        self._results.use_store(row.alike.store)
+        first = self._results.entries.first(row.request.key, place)
         if first != place:
             self._answer_duplicate(place, first, raises=self._raises_errors)
         else:
-            self._answer_or_queue(place, prepared)
+            self._answer_or_queue(place, row)
 
-    def _answer_or_queue(self, place: int, prepared: PreparedCall) -> None:
+    def _answer_or_queue(self, place: int, row: RowCall) -> None:
         """Look a call up: what the store decides is settled at once, what is to be asked waits for a worker."""
         try:
-            prepared = prepared.resolved()
+            found = row.resolve()
         except StoreError as error:
-            self._settle(place, error, prepared, raises=self._raises_errors)
+            self._settle(place, error, row.alike, row.request, raises=self._raises_errors)
             return
+        outcome = value_or_error(partial(row.replay, found))
+        if outcome is not None:
+            self._settle(place, outcome, row.alike, row.request, raises=self._raises_errors)
+            return
+        prepared = row.make(found)
         if prepared.is_settled:
             self._settle(place, self._replay(prepared), prepared, raises=self._raises_errors)
         else:
@@ -177,7 +185,7 @@ class Run:
         """The recorded answer; in strict replay only the first miss is explained, for that takes a search."""
         if self._has_missed and prepared.decision is Decision.MISS:
             return ReplayMiss("no recorded answer for this row either", request=prepared.request, path=str(prepared.plan.store or ""))
-        outcome = answer_or_error(prepared)
+        outcome = value_or_error(prepared.answer)
         self._has_missed = self._has_missed or isinstance(outcome, ReplayMiss)
         return outcome
 
@@ -219,8 +227,14 @@ class Run:
         except TinyLLMError as error:
             return error
 
-    def _settle(self, place: int, outcome: Outcome, prepared: PreparedCall | None = None, *, raises: bool) -> None:
-        self._results.settle(place, outcome, prepared)
+    def _settle(
+        self, place: int, outcome: Outcome, prepared: PreparedCall | None = None, request: Request | None = None, *, raises: bool
+    ) -> None:
+        """Keep what became of a row; of a request that was asked as that of a call ``prepared`` for another row, or of this one's own."""
+        if prepared is None:
+            self._results.settle(place, outcome)
+        else:
+            self._results.settle(place, outcome, (request or prepared.request).key, prepared.store)
         if raises and isinstance(outcome, BaseException):
             raise outcome
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..clients.call import LLMCall, RowPreparer
+from ..clients.call import LLMCall
 from ..clients.prepared import PreparedCall
 from ..clients.sessions import session
 from ..errors import OptionError, TinyLLMError, UndefinedError
+from .row_calls import RowCall, RowPreparer
 from .rows import RowDict, Rows, explain_missing
 
 
@@ -87,11 +88,14 @@ def make_grid_tasks(
                 yield Task(row, call.with_params(**params), variables or {})
 
 
-def prepare_task(task: Task, preparer: RowPreparer) -> PreparedCall:
-    """The call of a task, ready to be made; raises what rendering and preparing it raise."""
-    if isinstance(task.ready, TinyLLMError):
-        raise task.ready
-    return task.ready or preparer.prepare(task.call, task.variables)
+def prepare_task(task: Task, preparer: RowPreparer) -> RowCall:
+    """The call of a task; raises what rendering and preparing it raise."""
+    ready = task.ready
+    if ready is None:
+        return preparer.prepare(task.call, task.variables)
+    if isinstance(ready, TinyLLMError):
+        raise ready
+    return RowCall(ready, ready.request)
 
 
 def _choose_axes(call: LLMCall, models: Iterable[str] | None, grid: Mapping[str, Any]) -> tuple[list[Any], dict[str, list[Any]]]:

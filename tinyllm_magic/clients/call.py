@@ -18,7 +18,7 @@ from ..attachments.parts import attach
 from ..errors import ConfigError, EmptyPromptError, OptionError, PromptError
 from ..file_text import FileText
 from ..json_text import plain_value
-from ..messages import Message, follow
+from ..messages import Message, Request, follow
 from ..models.named import ModelTable
 from ..prompts.loader import TEMPLATE_SUFFIXES, find_template, is_inline, is_prompty
 from ..prompts.roles import Prompt, trim
@@ -30,7 +30,7 @@ from ..settings import trust
 from ..settings.layers import Settings
 from ..text_format import shorten
 from ..user_warnings import warn
-from .plans import CONTROLS, TOOLING, TYPING, list_tools, spell_params
+from .plans import CONTROLS, TOOLING, TYPING, ask_instead, list_tools, spell_params
 from .prepared import PreparedCall
 from .sessions import session
 from .template_finder import TemplateFinder, template_folders
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from ..prompts.prompty import PromptyFile
 
 logger = logging.getLogger("tinyllm_magic")
-_MOST_CALLS = 1000  # of one map whose first rows are remembered
 _CONTROLS = ("model", "mode", "sample", "call")
 _SHORT = reprlib.Repr()  # it never raises, whatever a value's own repr does
 _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 20, 60, 60
@@ -233,9 +232,9 @@ class LLMCall:
         """As ``prepare`` under given settings, asked for in one piece, but this object stays as it is."""
         return self._prepare_prompt(self._render_prompt(layer(variables, self.namespace), finder), settings).in_one_piece()
 
-    def reuse(self, prepared: PreparedCall, variables: Mapping[str, Any], finder: TemplateFinder) -> PreparedCall:
-        """A call that was prepared, with its messages for other variables: nothing else depends on them."""
-        return prepared.with_messages(self._render_prompt(layer(variables, self.namespace), finder).messages)
+    def ask_like(self, prepared: PreparedCall, variables: Mapping[str, Any], finder: TemplateFinder) -> Request:
+        """The request of a call that was prepared, for other variables: nothing but its messages depends on them."""
+        return ask_instead(prepared.plan, self._render_prompt(layer(variables, self.namespace), finder).messages)
 
     def _prepare_prompt(self, prompt: Prompt, settings: Settings | None = None) -> PreparedCall:
         params = {k: v for k, v in self.model_params.items() if k not in _CONTROLS}
@@ -363,21 +362,3 @@ class LLMCall:
         return (
             f"LLMCall({', '.join(parts)}, model_params={_SHORT.repr(mask_data(self.model_params))}, messages={len(self.messages)}{output})"
         )
-
-
-class RowPreparer:
-    """Prepares the calls of many rows under the same settings: what the rows of a call have in common is resolved with the first."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._finder = settings, TemplateFinder()
-        self._firsts: dict[int, tuple[LLMCall, PreparedCall]] = {}
-
-    def prepare(self, call: LLMCall, variables: Mapping[str, Any]) -> PreparedCall:
-        """The call of one row; raises what rendering and preparing it raise."""
-        first = self._firsts.get(id(call))
-        if first is not None:
-            return call.reuse(first[1], variables, self._finder)
-        prepared = call.prepare_row(variables, self._settings, self._finder)
-        if len(self._firsts) < _MOST_CALLS:
-            self._firsts[id(call)] = (call, prepared)  # as long as the call is kept, no other has its number
-        return prepared

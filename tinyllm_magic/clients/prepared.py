@@ -89,13 +89,13 @@ class Services:
     under_way: set[str] = field(default_factory=set)
     """Keys of requests with tools that are being answered live, until the tools that the answers call have run."""
 
-    def observe(self, plan: Plan, outcome: Response | BaseException, reserved: float, pool: object = None) -> None:
+    def observe(self, request: Request, route: Route, outcome: Response | BaseException, reserved: float, pool: object = None) -> None:
         """Take note of how a call ended: totals, history, and what was reserved for it (US dollars) is free again.
 
         ``pool`` is the same for all calls of one map.
         """
-        self.budget.settle(plan.request, plan.route, outcome, reserved)
-        self.history.add(plan.request, plan.route, outcome, in_cell=shell() is not None, pool=pool)
+        self.budget.settle(request, route, outcome, reserved)
+        self.history.add(request, route, outcome, in_cell=shell() is not None, pool=pool)
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,12 @@ class PreparedCall:
         """Whether the store answers."""
         return self.decision is Decision.REPLAY and self.is_settled
 
-    def resolve(self) -> Resolution:
-        """What happens to the request, with the recorded answer; raises ``StoreError`` in strict replay of an unreadable store."""
-        return resolve(self.request, self.mode, self.lookup)
+    def resolve(self, request: Request | None = None) -> Resolution:
+        """What happens to the request, or to another that is asked as it is, with the recorded answer.
+
+        Raises ``StoreError`` in strict replay of an unreadable store.
+        """
+        return resolve(request or self.request, self.mode, self.lookup)
 
     def resolved(self) -> PreparedCall:
         """The same call with what happens to it found out, for who makes it at once."""
@@ -344,13 +347,16 @@ class PreparedCall:
         """The whole answer, also asked for in one piece; raises ``ProviderError`` where there is none, ``SchemaError`` where none fits."""
         return self.replay() or self.in_one_piece().stream().finish()
 
-    def replay(self) -> Response | None:
-        """The recorded answer at once, where it was found out that it is the answer, whatever it says; else ``None``."""
-        found = self.resolution
+    def replay(self, request: Request | None = None, found: Resolution | None = None) -> Response | None:
+        """The recorded answer at once, where it was found out that it is the answer, whatever it says; else ``None``.
+
+        ``request`` is another one that is asked as this is, ``found`` what happens to it.
+        """
+        request, found = request or self.request, found or self.resolution
         if found is None or found.record is None or found.decision is not Decision.REPLAY or not self._is_plain:
             return None
-        response = self.read(Response(self.request, found.record, "recorded"))  # what the pipeline would make of it
-        self.services.observe(self.plan, response, 0.0)
+        response = self.read(Response(request, found.record, "recorded"))  # what the pipeline would make of it
+        self.services.observe(request, self.plan.route, response, 0.0)
         return response
 
     @property
@@ -364,14 +370,16 @@ class PreparedCall:
 
     def with_sample(self, sample: int) -> PreparedCall:
         """The same call for another draw of the answer."""
-        return self._with_request(self.request.with_sample(sample))
+        return self.with_request(self.request.with_sample(sample))
 
     def with_messages(self, messages: Iterable[Message]) -> PreparedCall:
         """The same call with other messages."""
-        return self._with_request(ask_instead(self.plan, messages))
+        return self.with_request(ask_instead(self.plan, messages))
 
-    def _with_request(self, request: Request) -> PreparedCall:
-        return copy_with(self, plan=copy_with(self.plan, request=request), resolution=None)
+    def with_request(self, request: Request, resolution: Resolution | None = None) -> PreparedCall:
+        """The same call with another request, and what was found out of it."""
+        plan = self.plan if request is self.request else copy_with(self.plan, request=request)
+        return copy_with(self, plan=plan, resolution=resolution)
 
     def with_notes(self, notes: Iterable[str]) -> PreparedCall:
         """The same call with more to tell its reader."""
@@ -533,7 +541,7 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             response = _build_response(plan, last)
         except BaseException as error:
             services.under_way.discard(plan.request.key)
-            services.observe(plan, error, reservation.take(), prepared.pace)
+            services.observe(plan.request, plan.route, error, reservation.take(), prepared.pace)
             raise
         fault = None
         try:
@@ -542,7 +550,8 @@ def _send_once(progress: _Progress) -> Generator[Chunk, None, tuple[Response, Sc
             typed, fault = error.response, error
         if not prepared.calls_tools(typed):
             services.under_way.discard(plan.request.key)
-        services.observe(plan, replace(typed, steps=()) if typed.steps else typed, reservation.take(), prepared.pace)
+        last_response = replace(typed, steps=()) if typed.steps else typed
+        services.observe(plan.request, plan.route, last_response, reservation.take(), prepared.pace)
     return typed, fault
 
 

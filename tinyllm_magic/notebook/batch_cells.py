@@ -14,13 +14,14 @@ from ..batch.api import answer_in_batch
 from ..batch.estimates import Estimate, Outlook, look_ahead
 from ..batch.jobs import count_left
 from ..batch.progress import ProgressLine
+from ..batch.row_calls import RowPreparer
 from ..batch.row_files import names_rows_file
 from ..batch.rows import Rows, read_rows
 from ..batch.runner import Run
 from ..batch.state import Watch
 from ..batch.table import Table
 from ..batch.tasks import Task, make_crossed_tasks, make_grid_tasks
-from ..clients.call import LLMCall, RowPreparer
+from ..clients.call import LLMCall
 from ..clients.sessions import session
 from ..display import output, tables
 from ..display.bundle import Bundle
