@@ -196,6 +196,8 @@ def _stop(process: subprocess.Popen) -> None:
         process.wait(5)
 
 
+# What a cell runs that keeps the kernel busy for as long as a test wants (`Notebook.busy`).
+WAIT = "import threading; gone = threading.Event(); from pathlib import Path\nwhile Path('busy').exists(): gone.wait(.05)"
 # Notebook 7 opens a window for each file, but for one that it is told to open where it is.
 OPEN = """path => window.jupyterapp.commands.execute('docmanager:open', {
     path, factory: 'Notebook', options: window.jupyterapp.name === 'JupyterLab' ? {} : {ref: '_noref'},
@@ -290,6 +292,18 @@ class Notebook:
         """Run a cell and do not wait."""
         self.select(index)
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+
+    @contextlib.contextmanager
+    def busy(self, index: int):
+        """Run a cell of ``WAIT``, which goes on until this block ends."""
+        mark = self.server.root / "busy"
+        mark.touch()
+        try:
+            self.start(index)
+            yield
+        finally:
+            mark.unlink()
+        self.wait_run(index)
 
     def run(self, index: int, *, fails: bool = False) -> None:
         """Run a cell to its end; raises where it failed and should not have."""

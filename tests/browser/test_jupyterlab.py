@@ -5,6 +5,8 @@ import re
 import nbformat
 from playwright.sync_api import expect
 
+from browser import driver
+
 ECHO = "from tinyllm_magic import session; session.choose(api_type='echo')"
 ASK = "%%llm --temperature 0 --max-tokens 40 -o answer\nWrite one sentence about Paris in spring."
 
@@ -75,23 +77,19 @@ def test_a_value_of_the_panel_reaches_the_next_request_and_config_reaches_the_pa
 
 
 def test_a_panel_moved_while_the_kernel_is_busy_catches_up_in_both_of_its_views(notebook):
-    busy = "import threading; go = threading.Event(); from pathlib import Path\nwhile not Path('go').exists(): go.wait(.05)"
-    book = notebook("%llm_panel", "%llm_panel", busy, "from tinyllm_magic import session; session.chosen")
+    book = notebook("%llm_panel", "%llm_panel", driver.WAIT, "from tinyllm_magic import session; session.chosen")
     for index in (0, 1, 2):
         book.run(index)
-    book.start(3)
-    first, second = (book.output(i).get_by_role("slider", name="temperature") for i in (1, 2))
-    first.focus()
-    for _ in range(10):
-        book.page.keyboard.press("ArrowLeft")
-    expect(first).to_have_value("0.5")
-    expect(second).to_have_value("0.5")
-    (book.server.root / "go").write_text("")
-    book.wait_run(3)
+    with book.busy(3):
+        first, second = (book.output(i).get_by_role("slider", name="temperature") for i in (1, 2))
+        first.focus()
+        for _ in range(10):
+            book.page.keyboard.press("ArrowLeft")
+        expect(first).to_have_value("0.5")
+        expect(second).to_have_value("0.5")
     expect(book.output(2).get_by_role("status")).to_have_text(re.compile("holds for the next cells"))
     book.run(4)
     expect(book.output(4)).to_contain_text("{'temperature': 0.5}")
-    (book.server.root / "go").unlink()
 
 
 COUNTING = """from tinyllm_magic import OpenAIClient, register_client, session

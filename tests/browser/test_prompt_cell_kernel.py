@@ -40,7 +40,6 @@ def test_the_meter_follows_what_is_typed_and_what_has_run(open_notebook):
     assert (book.errors, book.strangers) == ([], [])
 
 
-BUSY = "import threading; go = threading.Event(); from pathlib import Path\nwhile not Path('go').exists(): go.wait(.05)"
 WATCH = """() => {
     window.said = [];
     window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.anyMessage.connect((_, { msg, direction }) => {
@@ -51,25 +50,23 @@ KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 
 
 def test_a_kernel_that_runs_a_cell_is_not_asked_though_another_channel_says_that_it_is_idle(notebook):
-    book = notebook(SETUP, "%%llm\nabout {{ topic }}", BUSY, "queued = 1")
+    book = notebook(SETUP, "%%llm\nabout {{ topic }}", driver.WAIT, "queued = 1")
     book.run(0)
     book.run(1)
     expect(meter(book, 2)).to_contain_text("asks echo")
     before = parts(book, 2)
     edit(book, 2)
     book.page.evaluate(WATCH)
-    book.start(3)
-    book.start(4)
-    book.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
-    book.finish(f"() => {KERNEL}.requestListSubshell({{}}).done.then(() => null)")
-    book.page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
-    edit(book, 2)
-    type_on(book, " and the wind {{ to")
-    book.page.evaluate("() => new Promise(done => setTimeout(done, 600))")  # the page's own timers are shorter, and are due before
-    assert book.page.evaluate("() => window.said") == []
-    (book.server.root / "go").write_text("")
+    with book.busy(3):
+        book.start(4)
+        book.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
+        book.finish(f"() => {KERNEL}.requestListSubshell({{}}).done.then(() => null)")
+        book.page.wait_for_function(f"() => {KERNEL}.status === 'idle'")
+        edit(book, 2)
+        type_on(book, " and the wind {{ to")
+        book.page.evaluate("() => new Promise(done => setTimeout(done, 600))")  # the page's own timers are shorter, and are due before
+        assert book.page.evaluate("() => window.said") == []
     expect(meter(book, 2)).not_to_contain_text(next(iter(before)))
-    (book.server.root / "go").unlink()
     assert "count" in book.page.evaluate("() => window.said")
     assert book.counter(4) is not None
 

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from browser import driver
 from browser.prompts import cell, completions, edit, expect_completion, expect_source, source, type_into, type_on
 
 TYPED = """%%llm -o x
@@ -88,8 +89,7 @@ def test_completions_come_while_typing_each_with_a_word_on_it(open_notebook):
 
 
 def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
-    busy = "import threading; go = threading.Event(); from pathlib import Path\nwhile not Path('go').exists(): go.wait(.05)"
-    book = notebook(LOAD, "%%llm\n", busy)
+    book = notebook(LOAD, "%%llm\n", driver.WAIT)
     book.run(0)
     book.run(1)
     edit(book, 2)
@@ -101,12 +101,9 @@ def test_tab_completes_and_a_busy_kernel_keeps_nobody_from_typing(notebook):
     expect_completion(book, "poem", "dict of 1")
     book.page.keyboard.press("Enter")
     expect_source(book, 2, "%%llm\n{{ poem}}")
-    book.start(3)
-    type_into(book, 2, " and {{ topic | up")
-    assert source(book, 2) == "%%llm\n{{ poem}} and {{ topic | up}}"
-    (book.server.root / "go").write_text("")
-    book.wait_run(3)
-    (book.server.root / "go").unlink()
+    with book.busy(3):
+        type_into(book, 2, " and {{ topic | up")
+        assert source(book, 2) == "%%llm\n{{ poem}} and {{ topic | up}}"
     book.wait_answered()
     type_on(book, "p")
     expect_completion(book, "upper", "Convert a value to uppercase")
