@@ -237,13 +237,13 @@ def _replace_in(value: Any, wanted: Mapping[str, str]) -> Any:
         return value
     if value is None or kind is bool or kind is int or kind is float:
         return value
+    if isinstance(value, (list, tuple)):
+        replaced = [_replace_in(v, wanted) for v in value]
+        return tuple(replaced) if isinstance(value, tuple) else replaced
     if isinstance(value, str):
         return _replace(value, wanted)
     if kind is dict or isinstance(value, Mapping):
         return {_replace_in(k, wanted): _replace_in(v, wanted) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        replaced = [_replace_in(v, wanted) for v in value]
-        return tuple(replaced) if isinstance(value, tuple) else replaced
     return value
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tinyllm_magic.display.cards import Card, bundle_card
-from tinyllm_magic.display.kept_cards import card_of
+from tinyllm_magic.display.kept_cards import card_of, waiting_card
 from tinyllm_magic.messages import Message, Request
 from tinyllm_magic.responses import Answer, Record, Response, Step
 
@@ -52,3 +52,13 @@ def test_a_card_is_drawn_anew_where_what_it_shows_has_changed(monkeypatch, chang
     before = card_of(respond())
     response, look = change(monkeypatch)
     assert card_of(response, **look) == Card.of(response, **look) != before
+
+
+def test_calls_that_begin_alike_have_the_same_card_and_others_their_own(monkeypatch):
+    first = waiting_card("gpt-4o-mini", notes=("kept hidden-value-0123456789",))
+    assert waiting_card("gpt-4o-mini", notes=("kept hidden-value-0123456789",)) is first
+    assert bundle_card(first) == bundle_card(Card(state="streaming", model="gpt-4o-mini", notes=first.notes))
+    assert waiting_card("gpt-4o", notes=first.notes).model == "gpt-4o"
+    assert waiting_card("gpt-4o-mini").notes == ()
+    monkeypatch.setenv("A_SECRET", "hidden-value-0123456789")
+    assert waiting_card("gpt-4o-mini", notes=("kept hidden-value-0123456789",)).notes == ("kept <A_SECRET>",)

@@ -71,5 +71,12 @@ def _told_path() -> Path | None:
     told = told or os.environ.get("JPY_SESSION_NAME")
     if not told or not str(told).endswith(".ipynb"):
         return None
-    path = Path(str(told))
-    return path if path.is_absolute() and path.parent.is_dir() else Path.cwd() / path.name
+    path, folder = _read_path(str(told))
+    return path if folder and os.path.isdir(folder) else Path.cwd() / path.name  # noqa: PTH112  # for each cell; Path costs more
+
+
+@functools.lru_cache(maxsize=16)
+def _read_path(told: str) -> tuple[Path, str]:
+    """A notebook's path, and the folder that it lies in; empty where that is not told."""
+    path = Path(told)
+    return path, str(path.parent) if path.is_absolute() else ""

@@ -251,7 +251,7 @@ class Session:
             return None
         remembered = tuple((name, repr(value)) for name, value in self._recall(asked["model"], current).items())
         named = current.cache_file_name
-        is_folder = bool(named) and os.path.isdir(current.folder / os.path.expanduser(named))  # noqa: PTH111, PTH112  # for each cell
+        is_folder = bool(named) and os.path.isdir(os.path.join(current.folder, os.path.expanduser(named)))  # noqa: PTH111, PTH112, PTH118  # for each cell
         places = (notebook_path(), is_folder, shell() is None)
         return (own, id(current), environ_version(), places, remembered, tuple(self.registered))
 

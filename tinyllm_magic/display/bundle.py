@@ -28,8 +28,21 @@ def load_style() -> str:
 
 
 def pack(html: str, text: str) -> Bundle:
-    """HTML and plain text as a bundle that a notebook file can hold, that holds no secret, and whose text a terminal can print."""
-    return {"text/html": mask_html(replace_surrogates(html)), "text/plain": mask(printable(replace_surrogates(text)))}
+    """HTML, with its style sheet, and plain text: a notebook file can hold both, neither holds a secret, a terminal can print the text."""
+    return {"text/html": load_style() + _clean_html(html), "text/plain": _clean_text(text)}
+
+
+def append(bundle: Bundle, html: str, text: str) -> Bundle:
+    """A bundle with more HTML behind its own, and more text on the lines below."""
+    return {"text/html": bundle["text/html"] + _clean_html(html), "text/plain": f"{bundle['text/plain']}\n{_clean_text(text)}".rstrip()}
+
+
+def _clean_html(page: str) -> str:
+    return mask_html(replace_surrogates(page))
+
+
+def _clean_text(text: str) -> str:
+    return mask(printable(replace_surrogates(text)))
 
 
 def format_value(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..redaction import mask, mask_data
 from ..responses import TRAINED_MEDIA, Response, ToolCall, Usage
 from ..text_format import format_money, printable
 from . import markup
-from .bundle import SKELETON, Bundle, format_value, load_style, pack
+from .bundle import SKELETON, Bundle, format_value, pack
 from .html_tables import NOTHING, draw_value
 from .html_text import NO_MATH, escape, mark_code, replace_surrogates
 from .reasoning import draw_reasoning
@@ -75,9 +75,7 @@ class Card:
     def __post_init__(self) -> None:
         """Take secrets out of all that is drawn, before Markdown, a highlighter or a cut tears one apart."""
         held = vars(self)
-        masked = mask_data(held)
-        if masked is not held:
-            held.update(masked)
+        held.update(mask_data({name: value for name, value in held.items() if value is not _DEFAULTS[name]}))
 
     def grown(self, text: str, reasoning: str) -> Card:
         """The same card with what has arrived; all else of it is without secrets already."""
@@ -102,7 +100,7 @@ class Card:
             "notes": response.notes,
             "params": response.request.params,
             "steps": describe_steps(response.steps),
-            "metadata": describe_provenance(response),
+            "metadata": _list_provenance(response),
             "images": pair_with_thumbnails(response.request.messages, response.record.thumbnails),
         }
         if response.schema is not None and look.get("format", "markdown") == "markdown":
@@ -129,7 +127,7 @@ class Card:
     @cached_property
     def drawn(self) -> Bundle:
         """``text/html`` and ``text/plain``, drawn once, for who only reads them."""
-        return pack(load_style() + draw_card(self), write_card(self))
+        return pack(draw_card(self), write_card(self))
 
     @property
     def badge(self) -> str:
@@ -166,6 +164,9 @@ class Card:
         if not (self.text or lines or self.state in ("streaming", "error")):
             lines.append("(no text)")
         return (*lines, *list_faults(self.steps), *(f"note: {n}" for n in self.notes))
+
+
+_DEFAULTS = {f.name: f.default for f in fields(Card)}
 
 
 def says_same(told: BaseException, error: BaseException) -> bool:
@@ -219,6 +220,11 @@ def write_footer(card: Card) -> str:
 
 def describe_provenance(response: Response) -> dict[str, Any]:
     """An answer and where it comes from, as plain JSON for ``output.metadata["tinyllm_magic"]``; what it lacks is left out."""
+    masked: dict[str, Any] = mask_data(_list_provenance(response))
+    return masked
+
+
+def _list_provenance(response: Response) -> dict[str, Any]:
     record, usage = response.record, response.usage
     calls = [[call.name, replace_surrogates(call.arguments)] for call in response.tool_calls]
     said = {"answer": response.text, "refusal": record.answer.refusal, "tool_calls": calls}
@@ -240,8 +246,7 @@ def describe_provenance(response: Response) -> dict[str, Any]:
         **describe_source(response.request.provider),
         **({"steps": [step.response.key for step in response.steps]} if response.steps else {}),
     }
-    masked: dict[str, Any] = mask_data(facts)
-    return {name: replace_surrogates(value) if isinstance(value, str) else value for name, value in masked.items()}
+    return {name: replace_surrogates(value) if isinstance(value, str) else value for name, value in facts.items()}
 
 
 def describe_source(provider: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from ..json_schema import describe_fields
 from ..messages import Message
 from ..text_format import format_money
 from . import markup
-from .bundle import SKELETON, Bundle, format_value, load_style, pack
+from .bundle import SKELETON, Bundle, format_value, pack
 from .cards import draw_messages, pair_with_tokens, write_heading, write_message
 from .html_tables import draw_table
 from .html_text import NO_MATH, escape
@@ -83,7 +83,7 @@ def bundle_dry_run(
         *(f"note: {n}" for n in notes),
         *ending,
     )
-    return pack(load_style() + html, "\n".join(line for line in lines if line))
+    return pack(html, "\n".join(line for line in lines if line))
 
 
 def _write_sum(messages: Sequence[Message], tokens: Sequence[int], total: int, about: str, more: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..redaction import excerpt
 from . import html_tables
-from .bundle import SKELETON, Bundle, load_style, pack
+from .bundle import SKELETON, Bundle, pack
 from .cards import Card, draw_card
 from .html_text import NO_MATH, escape
 
@@ -52,7 +52,7 @@ def bundle_history(entries: Sequence[HistoryItem], *, title: str = "History", fi
     empty = "" if numbered else f'<p class="tlm-note">{escape(none)}</p>'
     head = f'<p class="tlm-title">{escape(title)}</p>{empty}'
     page = f'<section class="tlm tlm-calls {NO_MATH}" style="{SKELETON}">{head}{folds}</section>'
-    return pack(load_style() + page, "\n".join((title, *(line for line, _ in numbered))) if numbered else f"{title}\n{none}")
+    return pack(page, "\n".join((title, *(line for line, _ in numbered))) if numbered else f"{title}\n{none}")
 
 
 def _draw_item(item: HistoryItem) -> str:

@@ -1,9 +1,8 @@
-"""Keeps the cards of recorded answers as they were drawn: a cell that is run again shows the same one (``card_of``)."""
+"""Keeps the cards that are likely to be shown again, as they were drawn: of recorded answers, and of calls that have just begun."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from ..redaction import secrets
@@ -11,19 +10,7 @@ from ..responses import Response
 from .cards import Card
 
 _MOST, _LONGEST = 64, 20_000  # cards, and characters of the text of one
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A card, and all that it was made of."""
-
-    response: Response
-    look: Mapping[str, Any]
-    secrets: Mapping[str, str]
-    card: Card
-
-
-_kept: dict[str, _Kept] = {}
+_kept: dict[str, tuple[tuple[Any, ...], Card]] = {}  # each card by a name, with all that it was made of
 
 
 def card_of(response: Response, **look: Any) -> Card:
@@ -33,11 +20,20 @@ def card_of(response: Response, **look: Any) -> Card:
     """
     if response.source != "recorded" or response.schema is not None or response.steps or len(response.text) > _LONGEST:
         return Card.of(response, **look)
-    now, kept = secrets(), _kept.get(response.key)
-    if kept is not None and kept.response == response and kept.look == look and kept.secrets == now:
-        return kept.card
-    card = Card.of(response, **look)
+    return _find_or_make(response.key, (response, look), lambda: Card.of(response, **look))
+
+
+def waiting_card(model: str, **look: Any) -> Card:
+    """The card of a call of this model before anything has arrived: cells of a notebook begin alike."""
+    return _find_or_make(f"waiting for {model}", (look,), lambda: Card(state="streaming", model=model, **look))
+
+
+def _find_or_make(name: str, made_of: tuple[Any, ...], make: Callable[[], Card]) -> Card:
+    made_of, kept = (*made_of, secrets()), _kept.get(name)
+    if kept is not None and kept[0] == made_of:
+        return kept[1]
+    card = make()
     if len(_kept) >= _MOST:
         _kept.clear()
-    _kept[response.key] = _Kept(response, look, now, card)
+    _kept[name] = made_of, card
     return card

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 
 from ..redaction import mask_data
 from ..text_format import printable
-from .bundle import SKELETON, Bundle, load_style, pack
+from .bundle import SKELETON, Bundle, pack
 from .html_text import NO_MATH, escape
 
 NAMESPACE = "tinyllm_magic"
@@ -90,7 +90,7 @@ def show_live(widget: LiveWidget, shell: Any) -> None:
     note = "As it was when this was saved; run the cell again for the live panel."
     said = f'<p class="tlm-title">{escape(title)}</p><p>{escape(line)}</p><p class="tlm-note">{note}</p>'
     twin = f'<div class="tlm tlm-twin {NO_MATH}" style="{SKELETON}" dir="auto">{said}</div>'
-    data = pack(load_style() + _ONE_OF_TWO + twin, f"{title}: {line}. {note}")
+    data = pack(_ONE_OF_TWO + twin, f"{title}: {line}. {note}")
     display(data, raw=True, metadata=build_metadata("session"))  # type: ignore[no-untyped-call]  # IPython's
 
 

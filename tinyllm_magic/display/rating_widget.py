@@ -102,7 +102,7 @@ def bundle_rating(views: Sequence[RatingView], status: str) -> Bundle:
     inner = f'<p class="tlm-title">{escape(status)}</p>{"".join(shown)}{more}'
     page = f'<section class="tlm tlm-rating-twin {NO_MATH}" style="{SKELETON}" aria-label="Blind rating">{inner}</section>'
     text = "\n".join([status, *(_write_view(n, v) for n, v in enumerate(views[:_MOST_SHOWN], 1))])
-    return pack(load_style() + page, text)
+    return pack(page, text)
 
 
 def _draw_view(number: int, view: RatingView) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..redaction import mask_data
 from . import html_tables
-from .bundle import SKELETON, Bundle, load_style, pack
+from .bundle import SKELETON, Bundle, pack
 from .cards import Card, draw_card, write_card
 from .html_text import NO_MATH, escape
 from .output import measure_width
@@ -30,7 +30,7 @@ def bundle_table(
     table = html_tables.draw_table(columns, shown, title)
     page = f'<div class="tlm {NO_MATH}" style="{SKELETON}">{table}{fold}{note}</div>'
     text = html_tables.write_table(columns, rows, measure_width())
-    return pack(load_style() + page, "\n".join(filter(None, (title, text, caption))))
+    return pack(page, "\n".join(filter(None, (title, text, caption))))
 
 
 def bundle_grid(
@@ -63,7 +63,7 @@ def bundle_grid(
     page = f'<section class="tlm tlm-cards" style="{SKELETON}" aria-label="{label}">{inner}</section>'
     lines = "\n".join(filter(None, (write_diff(*compared), f"-- {' · '.join(told)}" if told else "")))
     text = "\n\n".join([*(f"({number}) {write_card(card)}" for number, card in enumerate(cards, 1)), lines])
-    return pack(load_style() + page, "\n".join(filter(None, (title, text.rstrip("\n")))))
+    return pack(page, "\n".join(filter(None, (title, text.rstrip("\n")))))
 
 
 def share_settings(cards: Sequence[Card]) -> tuple[Sequence[Card], tuple[str, ...]]:
@@ -95,4 +95,4 @@ def bundle_progress(message: str, done: int, total: int, note: str = "") -> Bund
     bar = f'<progress max="{total}" value="{min(done, total)}"></progress>' if total else ""
     below = f'<p class="tlm-note">{escape(note)}</p>' if note else ""
     page = f'<div class="tlm {NO_MATH}" style="{SKELETON}"><label>{escape(message)} {bar}{share}</label>{below}</div>'
-    return pack(load_style() + page, f"{message}{share}" + (f"\n{note}" if note else ""))
+    return pack(page, f"{message}{share}" + (f"\n{note}" if note else ""))

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 from ..responses import ChunkAccumulator
 from ..text_format import format_progress
 from . import markup
-from .bundle import Bundle, load_style, pack
+from .bundle import Bundle, pack
 from .cards import Card, bundle_card, draw_article, draw_card, pair_with_tokens, write_card, write_footer, write_heading, write_message
 from .output import NAMESPACE, build_metadata, is_terminal, show_or_update, write
 from .steps import write_steps
@@ -30,8 +30,9 @@ class View(Protocol):
 
 
 def _fill(card: Card, so_far: ChunkAccumulator | None) -> Card:
-    """The card with what has arrived."""
-    return card if so_far is None else card.grown(so_far.text, so_far.reasoning)
+    """The card with what has arrived; the same one where nothing has."""
+    text, reasoning = ("", "") if so_far is None else (so_far.text, so_far.reasoning)
+    return card.grown(text, reasoning) if text or reasoning else card
 
 
 class QuietView:
@@ -80,11 +81,14 @@ class NotebookView:
         if self._handle is None and card.format != "markdown":
             self._body = markup.IncrementalRenderer("text")
         begun = self._clock()
-        body = self._body.html(card.text) if card.text else ""
-        thought = self._reasoning.html(card.reasoning) if card.reasoning else ""
-        self._show(pack(load_style() + draw_article(card, body, thought), write_card(card)), card)
+        self._show(self._draw(card) if card.text or card.reasoning else bundle_card(card), card)
         self._has_text = bool(card.text)
         self._next = self._clock() + min(1.0, max(0.1, 8 * (self._clock() - begun)))
+
+    def _draw(self, card: Card) -> Bundle:
+        body = self._body.html(card.text) if card.text else ""
+        thought = self._reasoning.html(card.reasoning) if card.reasoning else ""
+        return pack(draw_article(card, body, thought), write_card(card))
 
     def finish(self, card: Card) -> None:
         """Show the last state, highlighted and typeset; a failure of which nothing is to be shown makes no output of its own."""

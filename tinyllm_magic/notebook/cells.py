@@ -17,7 +17,7 @@ from ..clients.prepared import AnswerStream, PreparedCall
 from ..clients.sessions import session
 from ..display import views as display_views
 from ..display.cards import Card
-from ..display.kept_cards import card_of
+from ..display.kept_cards import card_of, waiting_card
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
 from ..frozen import copy_with
@@ -89,7 +89,7 @@ class WaitingCard:
 def make_waiting_card(prepared: PreparedCall, look: Mapping[str, Any]) -> Card:
     """The card of a call before anything has arrived."""
     shown = {"format": "text"} if prepared.plan.schema is not None and look.get("format") == "markdown" else {}
-    return Card(**{"state": "streaming", "model": prepared.request.model, "notes": prepared.notes, **look, **shown})
+    return waiting_card(prepared.request.model, **{"notes": prepared.notes, **look, **shown})
 
 
 def make_failed_card(

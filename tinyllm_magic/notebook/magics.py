@@ -5,6 +5,7 @@ The modules that do the work are imported when a magic is used, so that ``load``
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def _documented(what: str, usage: str) -> Callable[[Any], Any]:
     return decorate
 
 
+@functools.cache
 def _asking() -> ModuleType:
     from ..garbage_collection import pause_garbage_collection
 
@@ -325,7 +327,8 @@ def _begin_cell(_info: Any = None) -> None:
     session = _session_if_imported()
     if session is not None:
         session.history.begin_cell()
-        _batch_state().make_watch = _batch_state().make_watch or _watch_current_shell
+        state = _batch_state()
+        state.make_watch = state.make_watch or _watch_current_shell
 
 
 def _batch_state() -> BatchState:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..clients.environment import notebook_path
-from ..display.bundle import SKELETON, Bundle, load_style, pack
+from ..display.bundle import SKELETON, Bundle, pack
 from ..display.html_tables import draw_table
 from ..display.html_text import NO_MATH, escape, mark_code
 from ..errors import OptionError
@@ -26,7 +26,7 @@ def build_view(named: str) -> Bundle:
     if path is None:
         raise OptionError("the name of this notebook is not known here", hint="Write `%llm_report NOTEBOOK.ipynb`.")
     report = build_report(path)
-    return pack(load_style() + _draw(report), write_markdown(report.blocks()))
+    return pack(_draw(report), write_markdown(report.blocks()))
 
 
 def _draw(report: Report) -> str:

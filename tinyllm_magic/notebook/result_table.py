@@ -15,7 +15,7 @@ from typing import Any
 
 from ..batch.table import RESULTS, Table
 from ..display import html_tables
-from ..display.bundle import SKELETON, Bundle, describe_combination, load_style, pack
+from ..display.bundle import SKELETON, Bundle, append, describe_combination, pack
 from ..display.cards import Card, describe_source, draw_source, says_same
 from ..display.html_text import NO_MATH, escape, replace_surrogates
 from ..display.output import measure_width
@@ -63,7 +63,7 @@ def rows_bundle(table: Table, told: BaseException | None = None, score: tuple[st
         f'<footer class="tlm-foot">{foot}</footer></article>'
     )
     text = f"{html_tables.write_table(names, rows, measure_width())}\n-- {' · '.join(filter(None, [*facts, badge]))}"
-    return pack(load_style() + page, f"{said}\n\n{text}" if said else text)
+    return pack(page, f"{said}\n\n{text}" if said else text)
 
 
 def _fold_rows(table: str, *, folded: bool) -> str:
@@ -155,7 +155,7 @@ def preview_bundle(facts: Mapping[str, Any], example: str, title: str = "Dry run
     shown = bundle_table(title, ("what", "how much"), rows)
     inner = f'<summary>the first prompt</summary><pre class="tlm-said">{escape(example)}</pre>'
     prompt = f'<details class="tlm {NO_MATH}" style="{SKELETON}">{inner}</details>'
-    return pack(shown["text/html"] + (prompt if example else ""), f"{shown['text/plain']}\n{example}".rstrip())
+    return append(shown, prompt if example else "", example)
 
 
 def _hide_read_text(row: dict[str, Any]) -> dict[str, Any]:

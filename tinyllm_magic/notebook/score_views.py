@@ -10,7 +10,7 @@ from typing import Any
 
 from ..batch.table import Table
 from ..display import charts, confusions, html_tables
-from ..display.bundle import SKELETON, Bundle, load_style, pack
+from ..display.bundle import SKELETON, Bundle, pack
 from ..display.html_text import NO_MATH, escape
 from ..display.output import measure_width
 from ..errors import NotAsked, TinyLLMError
@@ -193,7 +193,7 @@ def join_parts(parts: Sequence[Part]) -> Part:
 def _join(label: str, parts: Sequence[Part]) -> Bundle:
     html, text = join_parts(parts)
     page = f'<article class="tlm {NO_MATH}" style="{SKELETON}" aria-label="{escape(label)}">{html}</article>'
-    return pack(load_style() + page, text)
+    return pack(page, text)
 
 
 # ---- what is compared of them: not what resampling says, whose numbers may change with a version of its library

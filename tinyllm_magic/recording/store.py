@@ -106,8 +106,11 @@ class Store:
     @property
     def header(self) -> Mapping[str, Any]:
         """Facts about the store (API type, model, endpoint …), those just remembered included."""
-        with self._reading():
-            return self._known_facts()
+        with self._guard:
+            if self._index.is_current(self._target):
+                return self._known_facts()
+            with self._reading():
+                return self._known_facts()
 
     def remember(self, **facts: str | float | None) -> None:
         """Keep facts for the header; they are written with the first record, or by ``tidy``. ``None`` takes a fact out."""
