@@ -46,7 +46,7 @@ shell = InteractiveShell.instance()
 shell.run_line_magic("load_ext", "tinyllm_magic")
 shell.run_cell_magic("llm", "", "Hello")
 shell.history_manager.enabled = False
-foreign = ["openai", "httpx2", "httpx", "httpcore2", "urllib3", "pydantic", "jsonschema", "xllamacpp", "nh3"]
+foreign = ["openai", "httpx2", "httpx", "httpcore2", "urllib3", "pydantic", "jsonschema", "xllamacpp", "nh3", "jinja2"]
 own = ["batch.table", "evaluation", "tools.runner", "providers.llamacpp", "providers.batch_service", "notebook.reports", "display.charts"]
 print("imported", [m for m in (*foreign, *(f"tinyllm_magic.{m}" for m in own)) if m in sys.modules])
 """

@@ -10,7 +10,6 @@ from ..clients.client import LocalClient
 from ..clients.environment import running_cell
 from ..display import views
 from ..errors import OptionError
-from ..prompts import environment as _  # noqa: F401  # every cell is a template: it comes with the rest, while the collector waits
 from ..recording.modes import Mode
 from . import cells, options
 from .option_values import expand

@@ -23,6 +23,7 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EmptyPromptError, PromptError, UndefinedError, near
+from ..garbage_collection import pause_garbage_collection
 from ..messages import Message
 from . import dialects
 from .diagnostics import (
@@ -125,7 +126,8 @@ class Template:
 
     @cached_property
     def _environment(self) -> PromptEnvironment:
-        from .environment import build_environment
+        with pause_garbage_collection():
+            from .environment import build_environment
 
         return build_environment(self.folders, role_lines=self._role_lines)
 
