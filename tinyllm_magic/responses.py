@@ -359,6 +359,8 @@ class Response:
     @property
     def duration(self) -> float:
         """Seconds that the live call took, with the tools that it called."""
+        if not self.steps:
+            return self.record.duration
         tools = sum(result.duration for step in self.steps for result in step.results)
         return self.record.duration + sum(step.response.duration for step in self.steps) + tools
 

@@ -24,6 +24,7 @@ from ..row_results import RowResult
 from .table import KEPT_RESPONSES
 
 _OWN = tuple(name for name in RowResult.__slots__ if name not in ("row", "call"))
+_get_own = operator.attrgetter(*_OWN)
 _PLAIN = frozenset((str, int, float, bool, type(None)))
 _LONG = 1000  # characters of a text that is kept once where rows share it
 _AT_ONCE = 256  # entries that are written together
@@ -92,8 +93,10 @@ class SpilledEntries(Sequence[RowResult]):
             return
         packed: dict[int, bytes] = {}
         for place, _ in settled:
-            with contextlib.suppress(Exception):  # a user's object may raise anything when it is pickled
+            try:
                 packed[place] = self._pack(self._live[place])
+            except Exception:  # noqa: BLE001, S112  # a user's object may raise anything when it is pickled
+                continue
         firsts = [(key, place) for place, key in settled if key is not None and place in packed]
         try:
             self._file = self._file or SpillFile()
@@ -140,10 +143,12 @@ class SpilledEntries(Sequence[RowResult]):
 
     def _pack(self, entry: RowResult) -> bytes:
         """An entry as bytes, without its call; raises where it cannot be read back. An error loses its cause and its traceback."""
-        response = entry.response and replace(entry.response, call=None, schema=None)
-        values = [response if name == "response" else getattr(entry, name) for name in _OWN]
+        values = _get_own(entry)
+        if entry.response is not None:
+            bare = replace(entry.response, call=None, schema=None)
+            values = tuple(bare if value is entry.response else value for value in values)
         packed = _dumps((entry.row if self._rows is None else None, values), self._shared)
-        plain = self._rows is not None or (type(entry.row) is dict and all(type(v) in _PLAIN for v in entry.row.values()))
+        plain = self._rows is not None or (type(entry.row) is dict and _PLAIN.issuperset(map(type, entry.row.values())))
         if entry.error is not None or not plain:
             _loads(packed, self._shared)  # not everything that can be written can be read
         return packed
@@ -199,7 +204,8 @@ class MetKeys:
             self._bits[at >> 3] |= 1 << (at & 7)
 
     def __contains__(self, key: str) -> bool:
-        return all(self._bits[at >> 3] & 1 << (at & 7) for at in self._find_bits(key))
+        bits, (a, b, c) = self._bits, self._find_bits(key)
+        return bool(bits[a >> 3] & 1 << (a & 7) and bits[b >> 3] & 1 << (b & 7) and bits[c >> 3] & 1 << (c & 7))
 
     @staticmethod
     def _find_bits(key: str) -> tuple[int, int, int]:

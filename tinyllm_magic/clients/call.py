@@ -206,11 +206,16 @@ class LLMCall:
             prompts.append(self._render_part(self.user_template_name, "<user>", known, finder))
         if self._cell is not None:
             prompts += self._render_cell(known, finder)
+        prompt = prompts[0] if len(prompts) == 1 and not self._attached else self._join(prompts, known, finder)
+        if not prompt.messages:
+            raise EmptyPromptError("the prompt is empty: it renders to no message", hint="Write some text, or a role block.")
+        return prompt if not self.history else Prompt(follow(self.history, prompt.messages), prompt.notes)
+
+    def _join(self, prompts: Sequence[Prompt], known: Mapping[str, Any], finder: TemplateFinder) -> Prompt:
+        """One prompt of several, with the files that stand before the text of the user's last message."""
         parts = [part for attached in self._attached for part in attached.read(known, finder.folders, self._choose_fetch())]
         messages = attach((m for p in prompts for m in p.messages), [*parts, *(part for p in prompts for part in p.parts)])
-        if not messages:
-            raise EmptyPromptError("the prompt is empty: it renders to no message", hint="Write some text, or a role block.")
-        return Prompt(follow(self.history, messages), tuple(dict.fromkeys(n for p in prompts for n in p.notes)))
+        return Prompt(messages, tuple(dict.fromkeys(n for p in prompts for n in p.notes)))
 
     def call(self, **variables: Any) -> str | None:
         """Render, ask, keep ``messages``, ``model_output`` and ``response``, and return the text.

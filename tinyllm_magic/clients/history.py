@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections import Counter, deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..messages import Request
 from ..models.routing import Route
@@ -21,8 +21,7 @@ USUAL_TOKENS = 300
 _LOOKED_AT = 50  # calls
 
 
-@dataclass(frozen=True)
-class HistoryEntry:
+class HistoryEntry(NamedTuple):
     """One call of this session: when it ended (seconds since 1970), what was asked and where, and how it ended.
 
     ``pool`` is the same object for all calls of one map or comparison.

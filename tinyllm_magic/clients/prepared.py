@@ -214,7 +214,7 @@ class PreparedCall:
         whole = replace(response, steps=self.plan.steps) if self.plan.steps else response
         if self.calls_tools(response):
             return whole
-        if any(step.response.source == "live" for step in self.plan.steps):
+        if "live" in [step.response.source for step in self.plan.steps]:
             whole = replace(whole, source="live")
         return whole if self.plan.schema is None else self.plan.schema.read(whole)
 

@@ -19,6 +19,7 @@ from .saved_index import Place, SavedIndex, SavedPlaces
 
 _TOO_MANY = 1000  # lines that are neither header nor record, before a file counts as something else
 _ENDING = 64
+_READS_ANYWHERE = hasattr(os, "pread")  # Windows has none
 _PROBES = 30  # keys that are looked at to tell growth from another file
 
 
@@ -344,6 +345,8 @@ class Index:
 
 def read_at(file: io.FileIO, place: Place) -> bytes:
     """The bytes at a place."""
+    if _READS_ANYWHERE:
+        return os.pread(file.fileno(), place[1], place[0])
     file.seek(place[0])
     return file.read(place[1])
 
