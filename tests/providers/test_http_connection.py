@@ -290,3 +290,33 @@ def test_headers_without_end_are_refused_as_by_http_client(head):
     for read in (http_connection.read_headers, http.client.parse_headers):
         with pytest.raises(http.client.HTTPException):
             read(io.BytesIO(head))
+
+
+STATUS_LINES = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.0 404\r\n",
+    b"HTTP/1.1 503 \n",
+    "HTTP/1.1 200 Très bien\r\n".encode("latin-1"),
+    b"HTTP/1.1  200   OK \r\n",
+    b"HTTP/1.1 099 Low\r\n",
+    b"HTTP/1.1 2000 High\r\n",
+    b"HTTP/1.1 20x\r\n",
+    b"HTTP/2 200 OK\r\n",
+    b"garbage\r\n",
+    b"HTTP/1.1 200 " + b"x" * 70_000 + b"\r\n",
+    b"HTTP/1.1 200 cut",
+    b"",
+]
+
+
+@pytest.mark.parametrize("line", STATUS_LINES, ids=range(len(STATUS_LINES)))
+def test_the_status_is_read_as_by_http_client(line):
+    def read(kind):
+        answered = kind(SimpleNamespace(makefile=lambda _mode: io.BufferedReader(io.BytesIO(line + b"\r\n"[: 2 * bool(line)]))))
+        try:
+            answered.begin()
+        except http.client.HTTPException as error:
+            return type(error)
+        return answered.status, answered.reason, answered.version
+
+    assert read(http_connection._Response) == read(http.client.HTTPResponse)

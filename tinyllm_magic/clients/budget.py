@@ -109,8 +109,7 @@ class Budget:
     def settle(self, request: Request, route: Route, outcome: Response | BaseException, reserved: float) -> None:
         """Count how a call ended, and release what was reserved for it."""
         with self._changed:
-            if reserved:
-                self.release(reserved)
+            self.release(reserved)
             total = self.totals.get(request.model) or self.totals.setdefault(request.model, Total())
             if isinstance(outcome, BaseException):
                 total.failed += 1
@@ -119,6 +118,8 @@ class Budget:
 
     def release(self, reserved: float) -> None:
         """Give back what was reserved for a call."""
+        if not reserved:
+            return
         with self._changed:
             self._reserved = max(0.0, self._reserved - reserved)
             self._changed.notify_all()

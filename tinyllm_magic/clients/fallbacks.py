@@ -29,9 +29,11 @@ def adapt(request: Request, unsupported: Refusals, facts: Facts | None = None) -
     """
     notes: list[str] = []
     for feature in _OPTIONAL:
-        refused = (request.provider, request.model, _name_of(request, feature)) in unsupported
-        refused = refused or (facts is not None and not facts.json_schema and _name_of(request, feature) == _SCHEMA)
-        if refused and getattr(request, feature):
+        if not getattr(request, feature):
+            continue
+        name = _name_of(request, feature)
+        takes_none = facts is not None and not facts.json_schema and name == _SCHEMA
+        if takes_none or (request.provider, request.model, name) in unsupported:
             notes.append(_describe_left_out(feature, request))
             request = _leave_out(request, feature)
     return request, tuple(notes)

@@ -62,9 +62,9 @@ class ChatTransport:
 
     def __init__(self, place: Address, server: Server) -> None:
         self._place, self._pool = place, ConnectionPool(server)
-        self._path = urlsplit(place.url).path.rstrip("/")
+        self._path, self._origin = urlsplit(place.url).path.rstrip("/"), server.origin
         fixed = {
-            "Host": server.origin.partition("://")[2],
+            "Host": self._origin.partition("://")[2],
             "Accept": "application/json",
             "Accept-Encoding": ENCODINGS,
             "Content-Type": "application/json",
@@ -73,7 +73,7 @@ class ChatTransport:
         named = {"OpenAI-Organization": place.headers["organization"], "OpenAI-Project": place.headers["project"]}
         self._headers = fixed | {name: value for name, value in named.items() if value is not None}
         self._proxy_headers = server.proxy_login if server.proxy and server.scheme == "http" else {}
-        self._prefix = server.origin if server.proxy and server.scheme == "http" else ""
+        self._prefix = self._origin if server.proxy and server.scheme == "http" else ""
 
     def takes(self, model: str, params: Mapping[str, Any]) -> bool:
         """Whether a call can be sent from here; the SDK knows ways for others."""
@@ -90,19 +90,21 @@ class ChatTransport:
         body = {**params, "model": model}
         headers, extra = self._make_headers(body.pop("extra_headers", None) or {}), body.pop("extra_body", None) or {}
         path, query = self._find_target(model)
-        call = sdk_errors.FailedCall(f"{self._pool.server.origin}{path}", headers)
         data = json.dumps({**body, **extra}, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         try:
             answer = self._pool.send(write_request("POST", f"{self._prefix}{path}{query}", headers | self._proxy_headers, data))
-            logger.debug("POST %s: %d", call.url, answer.status_code)
+            logger.debug("POST %s%s: %d", self._origin, path, answer.status_code)
             if 200 <= answer.status_code < 300:
-                return Reply(answer, call) if params.get("stream") else answer.text
+                return Reply(answer, self._describe(path, headers)) if params.get("stream") else answer.text
             answer.read()
         except (CallTimeoutError, *_FAILURES) as error:
             failure = error
         else:
-            raise sdk_errors.refused(call, answer)
-        raise sdk_errors.failed(call, failure)
+            raise sdk_errors.refused(self._describe(path, headers), answer)
+        raise sdk_errors.failed(self._describe(path, headers), failure)
+
+    def _describe(self, path: str, headers: Mapping[str, str]) -> sdk_errors.FailedCall:
+        return sdk_errors.FailedCall(f"{self._origin}{path}", headers)
 
     def _find_target(self, model: str) -> tuple[str, str]:
         """Path and query of a call."""

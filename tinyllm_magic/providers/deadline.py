@@ -53,8 +53,10 @@ class Attempt:
         """Seconds until the deadline, ``otherwise`` where there is none; raises ``CallTimeoutError`` once it has passed."""
         if self._end is None:
             return otherwise
-        self.check()
-        return max(self._end - time.monotonic(), _SHORTEST)
+        left = self._end - time.monotonic()
+        if left <= 0:
+            self.check()
+        return max(left, _SHORTEST)
 
     def run(self, items: Iterator[_Item]) -> Iterator[_Item]:
         """The items, each of them made under this attempt's limits; between them other attempts may run in this thread."""

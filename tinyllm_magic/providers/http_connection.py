@@ -31,6 +31,7 @@ _LONGEST_IDLE, _MOST_IDLE = 5.0, 100  # seconds and connections: the SDK's own l
 _PIECE = 2**16  # bytes that are read at a time
 _LONGEST_LINE, _MOST_HEADERS = 2**16, 100  # bytes, and headers of an answer: http.client's own limits
 _BLANK = (b"\r\n", b"\n", b"")
+_PLAIN_STATUS = re.compile(r"(HTTP/1\.[01]) ([1-9]\d\d) ([^\r\n]*)\r?\n", re.ASCII)
 _PLAIN_HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n")
 _PATIENCE = 0.02  # seconds for the end of a body whose message was complete before
 
@@ -292,7 +293,7 @@ ENCODINGS = "gzip, deflate"
 class _Response(http.client.HTTPResponse):
     """An answer that passes over interim ones.
 
-    http.client reads headers by a parser of e-mail, which takes a third of its time; the rest is its own.
+    http.client reads headers by a parser of e-mail, which takes a third of its time. What is plain is read here, the rest is its own.
     """
 
     def begin(self, **_limits: object) -> None:
@@ -316,11 +317,21 @@ class _Response(http.client.HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         """The status that counts: http.client itself skips 100 alone (Early Hints are 103); 101 is no interim answer."""
         while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+            line = self.fp.readline(_LONGEST_LINE + 1)
+            plain = _PLAIN_STATUS.fullmatch(line.decode("iso-8859-1"))
+            version, status, reason = (plain[1], int(plain[2]), plain[3]) if plain else self._read_odd_status(line)
             if not 100 <= status < 200 or status == 101:
                 return version, status, reason.strip()
             while self.fp.readline(_PIECE) not in _BLANK:
                 pass
+
+    def _read_odd_status(self, line: bytes) -> tuple[str, int, str]:
+        """What http.client makes of a first line; raises what it raises."""
+        file, self.fp = self.fp, io.BufferedReader(io.BytesIO(line))
+        try:
+            return super()._read_status()  # type: ignore[misc,no-any-return]  # it is not declared
+        finally:
+            self.fp = file
 
 
 class _TunnelResponse(_Response):

@@ -41,7 +41,7 @@ def network_state(environ: Mapping[str, str]) -> tuple[object, ...]:
     import urllib.request
 
     headers = [environ.get(name, "") for name in (*HEADERS.values(), _MORE_HEADERS)]
-    return (*headers, *_state_of_certificates(), *sorted(urllib.request.getproxies().items()))
+    return (*headers, *_state_of_certificates(environ_version()), *sorted(urllib.request.getproxies().items()))
 
 
 def quick_state() -> tuple[object, ...] | None:
@@ -49,11 +49,12 @@ def quick_state() -> tuple[object, ...] | None:
     import urllib.request
 
     by_variables = urllib.request.getproxies is urllib.request.getproxies_environment
-    return (environ_version(), *_state_of_certificates()) if by_variables else None
+    version = environ_version()
+    return (version, *_state_of_certificates(version)) if by_variables else None
 
 
-def _state_of_certificates() -> tuple[str, int]:
-    name, path = _named_certificates(environ_version())
+def _state_of_certificates(version: int) -> tuple[str, int]:
+    name, path = _named_certificates(version)
     if not name:
         return path, 0
     try:
