@@ -78,6 +78,8 @@ def test_the_longer_of_two_secrets_is_masked_whole(no_keys_in_use):
 
 def test_data_is_masked_at_every_depth(no_keys_in_use):
     guard("K", "zebracrossing")
+    data = {"a": ["b", 1, None, {"c": ("zebra",)}]}
+    assert mask_data(data) is data
     assert mask_data({"zebracrossing": ["a zebracrossing", 1, None, {"stop": ("zebracrossing",)}]}) == {
         "<K>": ["a <K>", 1, None, {"stop": ("<K>",)}]
     }

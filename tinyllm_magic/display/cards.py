@@ -134,7 +134,7 @@ class Card:
         """The word that says where the answer comes from or how it ended."""
         return self.source if self.state == "done" else self.state
 
-    @property
+    @cached_property
     def facts(self) -> tuple[str, ...]:
         """What the footer says before the badge; what is not known, or told beside the card, is left out."""
         about = "≈ " if self.cost_estimated or (self.usage is not None and self.usage.estimated) else ""
@@ -156,7 +156,7 @@ class Card:
             return ""
         return _ENDINGS.get(str(self.finish_reason), f"finish reason: {self.finish_reason}")
 
-    @property
+    @cached_property
     def remarks(self) -> tuple[str, ...]:
         """Lines below the text: a refusal, tools asked for, notes; and that there is no text at all."""
         lines = [f"refused: {self.refusal}"] if self.refusal else []
