@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import pickle
 
 import pytest
 import rfc8785
@@ -154,6 +155,16 @@ def test_a_request_of_other_messages_has_the_form_and_the_key_of_one_made_of_the
             assert varied.key
     else:
         assert varied.key == made.key == key
+
+
+def test_a_request_travels_without_what_was_computed_of_it():
+    request = ask(params={"temperature": 0.5}).with_messages((SYSTEM, USER))
+    assert request.key
+
+    back = pickle.loads(pickle.dumps(request))
+
+    assert vars(back).keys() == {"provider", "model", "messages", "params", "tools", "response_format", "sample", "kind"}
+    assert (back, back.key) == (request, request.key)
 
 
 BASE = ask(SYSTEM, USER, params={"temperature": 1, "max_tokens": 50}, tools=(TOOL,), response_format=SCHEMA)

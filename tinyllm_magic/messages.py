@@ -178,14 +178,11 @@ class Request:
 
     def canonical(self) -> dict[str, Any]:
         """What the key is made of, as plain JSON; images and other blobs stand by their digest."""
-        return self._describe(self.messages)
-
-    def _describe(self, messages: tuple[Message, ...]) -> dict[str, Any]:
         body: dict[str, Any] = {
             "kind": self.kind,
             "provider": self.provider,
             "model": self.model,
-            "messages": [_plain(m.to_dict(), f"messages[{i}]") for i, m in enumerate(messages)],
+            "messages": [_plain(m.to_dict(), f"messages[{i}]") for i, m in enumerate(self.messages)],
             "params": _plain({k: v for k, v in self.params.items() if v is not None}, "params"),
         }
         if self.tools:
@@ -213,13 +210,18 @@ class Request:
 
     @cached_property
     def _frame(self) -> _Frame:
-        return _Frame(self._describe(()))
+        return _Frame(replace(self, messages=()))
 
     def with_messages(self, messages: tuple[Message, ...]) -> Request:
         """The same request of other messages; of texts alone form and key are made at once, what both have in common only once."""
-        other = copy_with(self, messages=messages)
-        vars(other).update(self._frame.fill(messages), _frame=self._frame)
+        frame = self._frame
+        other = copy_with(frame.request, messages=messages)
+        vars(other).update(frame.fill(messages), _frame=frame)
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What was computed of it stays behind."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
     def with_sample(self, sample: int) -> Request:
         """The same question, another draw."""
@@ -229,8 +231,10 @@ class Request:
 class _Frame:
     """What requests have in common that differ in nothing but their messages: their canonical form, and its bytes around these."""
 
-    def __init__(self, form: dict[str, Any]) -> None:
-        self._form = form
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        """Such a request without messages, of which nothing was computed: it is copied at once."""
+        self._form = form = request.canonical()
         try:
             text = _dump_plainly(form) if _is_written_plainly(form) else b""
         except UnicodeEncodeError:  # whoever wants the key is told

@@ -46,7 +46,8 @@ class ResultBuilder:
     def open(self, row: Mapping[str, Any], call: LLMCall) -> int:
         """Make room for one more row and its call; returns its place."""
         schema = call.model_params.get("schema")
-        self._schema = schema if not len(self.entries) or schema is self._schema else None
+        if schema is not self._schema:
+            self._schema = None if len(self.entries) else schema
         return self.entries.append(row, call)
 
     def use_store(self, store: Store | None) -> None:

@@ -253,8 +253,9 @@ class Template:
         wanted = variables if self.refers else {n: variables[n] for n in self._names if n in variables}
         known, made = {**self._globals, **wanted}, self._compiled
         token = RENDERING.set(rendering)
-        try:  # a context as `new_context` of the template makes it, which reads the ChainMap again each time
-            context = self._environment.context_class(self._environment, known, made.name, made.blocks, self._globals)
+        try:  # a context as `new_context` of the template makes it; the names of globals are for other templates alone
+            names = self._globals if self.refers else None
+            context = self._environment.context_class(self._environment, known, made.name, made.blocks, names)
             return "".join(made.root_render_func(context))
         except Exception as error:  # a template calls what the user gave it, and that may raise anything
             raise self._explain_failure(error, variables) from error
