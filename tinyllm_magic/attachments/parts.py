@@ -44,6 +44,8 @@ def read_part(
 
 def change_files(messages: tuple[Message, ...], change: Callable[[FileText], FileText]) -> tuple[Message, ...]:
     """The messages with each of their files changed; those that no file of ours is in stay as they are."""
+    if not any(isinstance(m.content, tuple) for m in messages):
+        return messages
     return tuple(
         replace(m, content=tuple(_change_in(part, change) for part in m.content)) if isinstance(m.content, tuple) else m for m in messages
     )

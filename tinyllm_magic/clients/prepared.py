@@ -421,7 +421,8 @@ class LiveProvider:
         own = make_transport_provider(plan) or prepared.client.provider(plan)
         inner: Provider = own if plan.cap is None else ConcurrencyLimit(own, partial(prepared.services.gate.place, plan.cap))
         inner = inner if prepared.pace is None else RateLimited(inner, prepared.pace, plan.policy)
-        request = copy_with(request, messages=complete(request.messages))
+        messages = complete(request.messages)
+        request = request if messages is request.messages else copy_with(request, messages=messages)
         retried = Retries(FeatureFallback(inner, prepared.services.unsupported, plan.route.facts), plan.policy)
         yield from trace(retried, version, stream=plan.stream).send(request)
 
