@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeGuard, TypeVar
 
 from ..messages import Message
 from ..settings.layers import Settings
 
-_MOST = 64
-_LONGEST = 20_000  # characters of the messages of one call that is kept with them
+_MOST, _MOST_ASKED = 64, 256  # calls; calls with their messages
+_LONGEST = 20_000  # characters of the messages of one
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -25,30 +25,14 @@ class Call(Protocol):
 _Call = TypeVar("_Call", bound=Call)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Kept(Generic[_Call]):
-    """A call with what it was resolved from: ``current`` lives as long, so that no other settings have its ``id``.
-
-    ``asked`` are the calls that were made of it, by their messages.
-    """
+    """A call with what it was resolved from: ``current`` lives as long, so that no other settings have its ``id``."""
 
     call: _Call
     current: Settings
     client: Any
     look: tuple[Any, ...]
-    asked: dict[tuple[Message, ...], _Call] = field(default_factory=dict)
-
-    def ask(self, messages: tuple[Message, ...]) -> _Call:
-        """The call with these messages; it and its key are found again when a cell is run again."""
-        known = self.asked.get(messages)
-        if known is not None:
-            return known
-        call = self.call.with_messages(messages)
-        if sum(len(m.text) for m in messages) <= _LONGEST:
-            if len(self.asked) >= _MOST:
-                self.asked.clear()
-            self.asked[messages] = call
-        return call
 
 
 class AlikeCalls(Generic[_Call]):
@@ -60,11 +44,24 @@ class AlikeCalls(Generic[_Call]):
 
     def __init__(self) -> None:
         self._kept: dict[Hashable, _Kept[_Call]] = {}
+        self._asked: dict[tuple[_Kept[_Call], tuple[Message, ...]], _Call] = {}
 
     def find(self, mark: Hashable, messages: Sequence[Message], registered: Mapping[str, Any]) -> _Call | None:
         """The call that was kept with a mark, with these messages, where its client is as it was."""
         kept = self._kept.get(mark)
-        return kept.ask(tuple(messages)) if kept is not None and kept.look == _look_at(kept.client, registered) else None
+        return self._ask(kept, tuple(messages)) if kept is not None and kept.look == _look_at(kept.client, registered) else None
+
+    def _ask(self, kept: _Kept[_Call], messages: tuple[Message, ...]) -> _Call:
+        """A call with these messages; it and its key are found again when a cell is run again."""
+        known = self._asked.get((kept, messages))
+        if known is not None:
+            return known
+        call = kept.call.with_messages(messages)
+        if sum(len(m.text) for m in messages) <= _LONGEST:
+            if len(self._asked) >= _MOST_ASKED:
+                self._asked.clear()
+            self._asked[kept, messages] = call
+        return call
 
     def keep(self, mark: Hashable, call: _Call, current: Settings, client: Any, registered: Mapping[str, Any]) -> None:
         """Keep a call, and what it was resolved from."""
@@ -75,6 +72,7 @@ class AlikeCalls(Generic[_Call]):
     def clear(self) -> None:
         """Forget all."""
         self._kept.clear()
+        self._asked.clear()
 
 
 def mark_params(params: Mapping[str, Any]) -> tuple[Any, ...] | None:
