@@ -9,7 +9,7 @@ from ..redaction import secrets
 from ..responses import Response
 from .cards import Card
 
-_MOST, _LONGEST = 64, 20_000  # cards, and characters of the text of one
+_MOST, _LONGEST = 256, 20_000  # cards, more than most notebooks have, and characters of the text of one
 _kept: dict[str, tuple[tuple[Any, ...], Card]] = {}  # each card by a name, with all that it was made of
 
 

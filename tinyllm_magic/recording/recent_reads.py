@@ -10,7 +10,7 @@ from typing import Any
 from ..files import is_settled
 from ..responses import Record
 
-_MOST, _LONGEST = 64, 2**16  # records, and bytes of the line of one
+_MOST, _LONGEST = 256, 2**16  # records, and bytes of the line of one
 
 
 class RecentReads:
