@@ -235,7 +235,8 @@ def processes():
 
 RECORD = """
 from tinyllm_magic import LLMCall, map_rows
-assert not map_rows(LLMCall(None, "Hello, this is question {{ n }} of some words."), [{"n": n} for n in range(200)], mode="auto", progress=False).failed
+call = LLMCall(None, "Hello, this is question {{ n }} of some words.")
+assert not map_rows(call, [{"n": n} for n in range(200)], mode="auto", progress=False).failed
 """
 
 

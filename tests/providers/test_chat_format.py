@@ -6,6 +6,8 @@ import inspect
 
 import pytest
 from chatcalls import CALL, ask, fold
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tinyllm_magic import errors
 from tinyllm_magic.providers import chat_format
@@ -65,3 +67,59 @@ def test_content_in_parts_is_text_and_reasoning():
     content = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "yes"}]
     got = fold(chat_format.to_chunks({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}))
     assert (got.text, got.reasoning) == ("yes", "hm")
+
+
+def stream_of(items):
+    return iter([*items, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}])
+
+
+def some(**fields):
+    """Any choice of these fields, each with any of its values."""
+    return st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in fields.items()})
+
+
+DELTAS = some(
+    content=["Tea", " ", "", None, "<think>", "</think>", [{"type": "text", "text": "a part"}]],
+    role=["assistant", None],
+    reasoning_content=[None, "hm"],
+    refusal=[None, "no"],
+    annotations=[[{"url": "http://a.test"}]],
+)
+CHOICES = some(index=[0, 1, None], finish_reason=[None], logprobs=[None, {"content": [{"token": "a"}]}], grade=["a", ["b"]])
+PIECES = some(
+    model=["m", "n"], system_fingerprint=[None, "f"], tier=["x", "y"], usage=[None, {"prompt_tokens": 2}], obfuscation=["q", "rst"]
+)
+
+
+@given(st.lists(st.tuples(PIECES, CHOICES, DELTAS, st.integers(1, 3)), max_size=8))
+def test_a_piece_that_is_all_but_the_one_before_is_read_as_any_other(pieces):
+    items = [{**piece, "choices": [{**choice, "delta": delta}]} for piece, choice, delta, times in pieces for _ in range(times)]
+    read = fold(chat_format.to_chunks(stream_of(items)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chat_format, "_read_going_on", lambda *_: None)
+        assert repr(fold(chat_format.to_chunks(stream_of(items)))) == repr(read)
+
+
+def test_pieces_that_bring_text_alone_are_told_from_others(monkeypatch):
+    texts = []
+    real = chat_format._read_going_on
+    monkeypatch.setattr(chat_format, "_read_going_on", lambda *given: texts.append(real(*given)) or texts[-1])
+    frame = {"id": "1", "model": "m", "usage": None}
+    pieces = [
+        {"role": "assistant", "content": ""},
+        {"content": "a"},
+        {"content": "b", "refusal": None},
+        {"reasoning": "c"},
+        {"content": "d"},
+    ]
+    items = [
+        {**frame, "choices": [{"index": 0, "delta": delta, "logprobs": None}], "obfuscation": f"{n}"} for n, delta in enumerate(pieces)
+    ]
+    items.append({**items[-1], "model": "other"})
+    assert fold(chat_format.to_chunks(stream_of(items))).text == "abdd"
+    assert texts == ["a", "b", None, "d", None, None]
+
+
+def test_what_openai_pads_a_stream_with_is_no_part_of_the_answer():
+    items = [{"choices": [{"index": 0, "delta": {"content": "Tea"}}], "obfuscation": "qwerty", "service_tier": "default"}]
+    assert fold(chat_format.to_chunks(stream_of(items))).raw == {"service_tier": "default"}

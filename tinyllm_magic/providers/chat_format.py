@@ -69,6 +69,9 @@ PARAMETERS = _NAMED | _LATER | {"extra_body"}
 _OWN_STREAMS = ("openai", __name__.partition(".")[0])
 _DONE: Any = object()
 _FIRST = (None, 0, "0")
+_VARYING: Mapping[str, Any] = {"choices": None, "obfuscation": None}  # what each piece of a stream has of its own
+_TEXT_ALONE = frozenset(("content", "role"))
+_PLAIN_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _NO_REASON = "the stream ended without a finish reason"
 
 
@@ -255,6 +258,10 @@ def _streamed(items: Iterable[Any]) -> Iterator[Chunk]:
     yield from reader.rest()
 
 
+_Frame = tuple[dict[str, Any], dict[str, Any], Chunk]
+"""A piece and its choice without what the next one has of its own, and the chunk that it was read as."""
+
+
 class _Reader:
     """Reads chunks of one answer; remembers tool calls, because servers number and name them differently."""
 
@@ -266,6 +273,7 @@ class _Reader:
         self._others = VendorFields()
         self._think = ThinkSplitter()
         self._reasoning = ReasoningReader()
+        self._last: _Frame | None = None
 
     def piece(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
         """A piece of the answer's text, without the reasoning that stands in front of it."""
@@ -288,6 +296,10 @@ class _Reader:
 
     def chunk(self, item: Any) -> Chunk:
         """One piece (or a whole answer) as a chunk; a piece without choices may carry the usage."""
+        if self._last is not None and (content := _read_going_on(item, *self._last[:2])) is not None:
+            text, thought = self._split(content, is_last=False)
+            last = self._last[2]
+            return Chunk(text=text, reasoning=thought, model=last.model, fingerprint=last.fingerprint)
         item = _fields(item) or item
         choice = next((c for c in get_field(item, "choices") or () if get_field(c, "index") in _FIRST), None)
         if error := get_field(item, "error") or get_field(choice, "error"):
@@ -299,7 +311,7 @@ class _Reader:
         finish = str(get_field(choice, "finish_reason") or "") or None
         text, before = self._split(content, is_last=finish is not None)
         self._others.add(_fields(item), _fields(choice), _fields(said))
-        return Chunk(
+        chunk = Chunk(
             text=text,
             reasoning=(thought or self._reasoning.read(said)) + before,
             refusal=_text(get_field(said, "refusal")),
@@ -309,6 +321,8 @@ class _Reader:
             model=_text(get_field(item, "model")) or None,
             fingerprint=_text(get_field(item, "system_fingerprint")) or None,
         )
+        self._last = None if finish or chunk.usage else _keep_frame(item, choice, chunk)
+        return chunk
 
     def rest(self) -> Iterator[Chunk]:
         """What else the vendor has sent, once all pieces are read."""
@@ -347,6 +361,25 @@ class _Reader:
                 return slot
         self._calls.append((number, "", ""))
         return len(self._calls) - 1
+
+
+def _keep_frame(item: Any, choice: Any, chunk: Chunk) -> _Frame | None:
+    """What further pieces are compared with; ``None`` after one that says more than others may say again."""
+    if type(item) is not dict or type(choice) is not dict or choice.get("logprobs") or not _PLAIN_CHOICE.issuperset(choice):
+        return None
+    return {**item, **_VARYING}, {**choice, "delta": None}, chunk
+
+
+def _read_going_on(item: Any, last: Mapping[str, Any], choice: Mapping[str, Any]) -> str | None:
+    """The text of a piece that brings nothing else and is in all else as the last one was, as most of a stream are; of others ``None``."""
+    choices = item.get("choices") if type(item) is dict else None
+    if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+        return None
+    delta = choices[0].get("delta")
+    if type(delta) is not dict or any(delta[name] is not None for name in delta.keys() - _TEXT_ALONE):
+        return None
+    content, is_alike = delta.get("content"), {**choices[0], "delta": None} == choice and {**item, **_VARYING} == last
+    return content if type(content) is str and is_alike else None
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from .reasoning_fields import REASONING_FIELDS
 from .usage import rest_of_usage
 
-_ANSWER = frozenset(("id", "object", "created", "choices", "data", "model", "system_fingerprint", "usage"))
+_ANSWER = frozenset(("id", "object", "created", "choices", "data", "model", "system_fingerprint", "usage", "obfuscation"))
+"""What is read elsewhere, or says nothing: OpenAI pads the pieces of a stream (``obfuscation``), so that their lengths tell nothing."""
 _CHOICE = frozenset(("index", "delta", "message", "finish_reason", "logprobs"))
 _MESSAGE = frozenset(("role", "content", "refusal", *REASONING_FIELDS, "tool_calls", "function_call", "parsed"))
 _CALL = frozenset(("id", "type", "index", "function", "custom"))
