@@ -26,7 +26,6 @@ _connect = socket.socket.connect
 KEY = "sk-a-very-secret-key-0123456789"
 _KEYS = ("OPENAI_", "AZURE_", "TINYLLM_", "JPY_SESSION_NAME")
 _LONG = ("test_style.py", "test_cli.py", "test_runner.py", "test_notebooks.py")
-_SECOND_BROWSER = ("test_another_machine.py", "test_prompt_cell_", "test_published_site.py")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,14 +50,13 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A process takes a file at a time, and two of them half of the browser's each: JupyterLab is started and loaded once for many."""
+    """A process takes a file at a time, and one of them all of the browser's: JupyterLab is started and loaded once."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            folder, _, name = file.rpartition("/")
-            return (f"{folder}, second" if name.startswith(_SECOND_BROWSER) else folder) if folder == "tests/browser" else file
+            return "tests/browser" if file.startswith("tests/browser/") else file
 
         def mark_test_pending(self, _nodeid):
             """A test at which a process ended is asked again in a new one: ``remove_node`` has put it back already."""
