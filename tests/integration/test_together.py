@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fakeserver import Turn
 from filemaker import picture
 from PIL import Image
 
@@ -213,6 +214,22 @@ def test_a_stopped_answer_about_an_image_is_not_recorded(run, start, shell, monk
     assert isinstance(stopped.error, errors.Stopped)
     assert (again.error, fake.n) == (None, 2)
     assert again.text.startswith("[photo.png, 40×30]\nfour")
+
+
+def test_an_answer_that_is_stopped_while_it_is_drawn_is_hung_up_on_at_once(run, start, shell, monkeypatch):
+    fake = start(Turn("word " * 400, chunk_delay=0.05))
+    from tinyllm_magic.display import views
+
+    def interrupt(_, card, so_far=None):
+        if so_far is not None and so_far.text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(views.NotebookView, "push", interrupt)
+    stopped = run("%%llm\nWhat is it?")
+
+    assert isinstance(stopped.error, errors.Stopped)
+    assert fake.hung_up.wait(60)
+    assert "gpt-4o · stopped · What is it?" in run("%llm_history").text
 
 
 def test_the_panel_knows_the_answer_of_a_run_of_tools_and_of_an_image(run, start, shell):

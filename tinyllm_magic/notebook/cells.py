@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -39,18 +39,19 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
 
     The words of an error are left to what IPython shows of it: the call's own error, or ``told``, with which the cell will end.
     """
-    card, stream = WaitingCard(prepared, look), prepared.stream()
-    try:
-        response = stream.replay() or _watch_stream(view, card, stream)
-    except KeyboardInterrupt:
-        view.finish(replace(card.drawn, text=stream.text, reasoning=stream.reasoning, state="stopped"))
-        raise Stopped(stream.text, response=make_partial_response(prepared, stream)) from None
-    except TinyLLMError as error:
-        view.finish(make_failed_card(error, prepared, look, stream.text, told=told or error))
-        raise
-    except BaseException:
-        view.finish(replace(card.drawn, text=stream.text, state="stopped"))
-        raise
+    card = WaitingCard(prepared, look)
+    with closing(prepared.stream()) as stream:  # an interrupt may come while the answer is drawn
+        try:
+            response = stream.replay() or _watch_stream(view, card, stream)
+        except KeyboardInterrupt:
+            view.finish(replace(card.drawn, text=stream.text, reasoning=stream.reasoning, state="stopped"))
+            raise Stopped(stream.text, response=make_partial_response(prepared, stream)) from None
+        except TinyLLMError as error:
+            view.finish(make_failed_card(error, prepared, look, stream.text, told=told or error))
+            raise
+        except BaseException:
+            view.finish(replace(card.drawn, text=stream.text, state="stopped"))
+            raise
     view.finish(card_of(response, notes=(*prepared.notes, *response.notes), **look))
     return response
 

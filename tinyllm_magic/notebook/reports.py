@@ -247,8 +247,7 @@ def _describe_calls(entries: Iterable[HistoryEntry]) -> HistoryItem:
     for entry in entries:
         when = datetime.fromtimestamp(entry.when).astimezone().strftime("%H:%M:%S")
         prompt = "\n\n".join(m.text for m in entry.request.messages if m.role != "system")
-        error = entry.error or RuntimeError("stopped")
-        calls.append((prompt, card_of_response(entry.response) if entry.response else Card.failed(error, asked=entry.request.model)))
+        calls.append((prompt, _card_of(entry)))
     return HistoryItem(when, *calls[0], tuple(calls[1:]))
 
 
@@ -258,3 +257,12 @@ def history(count: int, words: str = "") -> Bundle:
     entries = [item for item in items if all(w.casefold() in item.words for w in words.split())]
     none = f"No call of this session holds '{words}'." if words and session.history else "No calls yet."
     return bundle_history(entries[-count:], first=max(1, len(entries) - count + 1), none=none)
+
+
+def _card_of(entry: HistoryEntry) -> Card:
+    """The card of a call: its answer, that it was stopped, or why it failed."""
+    if entry.response is not None:
+        return card_of_response(entry.response)
+    if entry.error is None or isinstance(entry.error, (KeyboardInterrupt, GeneratorExit)):  # the second where its cell was stopped
+        return Card(state="stopped", model=entry.request.model)
+    return Card.failed(entry.error, asked=entry.request.model)
