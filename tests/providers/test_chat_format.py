@@ -96,14 +96,14 @@ def test_a_piece_that_is_all_but_the_one_before_is_read_as_any_other(pieces):
     items = [{**piece, "choices": [{**choice, "delta": delta}]} for piece, choice, delta, times in pieces for _ in range(times)]
     read = fold(chat_format.to_chunks(stream_of(items)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chat_format, "_read_going_on", lambda *_: None)
+        patch.setattr(chat_format, "_read_text_alone", lambda *_: None)
         assert repr(fold(chat_format.to_chunks(stream_of(items)))) == repr(read)
 
 
 def test_pieces_that_bring_text_alone_are_told_from_others(monkeypatch):
     texts = []
-    real = chat_format._read_going_on
-    monkeypatch.setattr(chat_format, "_read_going_on", lambda *given: texts.append(real(*given)) or texts[-1])
+    real = chat_format._read_text_alone
+    monkeypatch.setattr(chat_format, "_read_text_alone", lambda *given: texts.append(real(*given)) or texts[-1])
     frame = {"id": "1", "model": "m", "usage": None}
     pieces = [
         {"role": "assistant", "content": ""},

@@ -22,6 +22,11 @@ class RowCall(NamedTuple):
     alike: PreparedCall
     request: Request
 
+    @classmethod
+    def of(cls, prepared: PreparedCall) -> RowCall:
+        """A call that is prepared already."""
+        return cls(prepared, prepared.request)
+
     def resolve(self) -> Resolution:
         """What happens to the request, with the recorded answer; raises ``StoreError`` in strict replay of an unreadable store."""
         return self.alike.resolution or self.alike.resolve(self.request)
@@ -50,4 +55,4 @@ class RowPreparer:
         prepared = call.prepare_row(variables, self._settings, self._finder)
         if len(self._firsts) < _MOST_CALLS:
             self._firsts[id(call)] = (call, prepared)  # as long as the call is kept, no other has its number
-        return RowCall(prepared, prepared.request)
+        return RowCall.of(prepared)

@@ -30,7 +30,6 @@ from ..errors import (
 )
 from ..evaluation.evaluable import Evaluable
 from ..extras import load_library
-from ..messages import Request
 from ..recording.modes import Decision, Mode
 from ..responses import Response
 from ..schemas.schema import Schema
@@ -161,15 +160,15 @@ class Run:
         try:
             found = row.resolve()
         except StoreError as error:
-            self._settle(place, error, row.alike, row.request, raises=self._raises_errors)
+            self._settle(place, error, row, raises=self._raises_errors)
             return
         outcome = value_or_error(partial(row.replay, found))
         if outcome is not None:
-            self._settle(place, outcome, row.alike, row.request, raises=self._raises_errors)
+            self._settle(place, outcome, row, raises=self._raises_errors)
             return
         prepared = row.make(found)
         if prepared.is_settled:
-            self._settle(place, self._replay(prepared), prepared, raises=self._raises_errors)
+            self._settle(place, self._replay(prepared), row, raises=self._raises_errors)
         else:
             self._queue.submit(place, prepared)
 
@@ -210,7 +209,7 @@ class Run:
                 if isinstance(outcome, PreparedCall):
                     self._queue.submit(place, outcome)
                     continue
-                self._settle(place, outcome, self._queue.call(place), raises=self._raises_errors)
+                self._settle(place, outcome, RowCall.of(self._queue.call(place)), raises=self._raises_errors)
                 self._queue.finish(place)
                 self._release(place, raises=self._raises_errors)
         except BaseException:  # an interrupt, or on_error="raise": what came with it is kept all the same
@@ -227,14 +226,12 @@ class Run:
         except TinyLLMError as error:
             return error
 
-    def _settle(
-        self, place: int, outcome: Outcome, prepared: PreparedCall | None = None, request: Request | None = None, *, raises: bool
-    ) -> None:
-        """Keep what became of a row; of a request that was asked as that of a call ``prepared`` for another row, or of this one's own."""
-        if prepared is None:
+    def _settle(self, place: int, outcome: Outcome, row: RowCall | None = None, *, raises: bool) -> None:
+        """Keep what became of a row, and of which call that could be prepared."""
+        if row is None:
             self._results.settle(place, outcome)
         else:
-            self._results.settle(place, outcome, (request or prepared.request).key, prepared.store)
+            self._results.settle(place, outcome, row.request.key, row.alike.store)
         if raises and isinstance(outcome, BaseException):
             raise outcome
 
@@ -261,7 +258,7 @@ class Run:
         for place, outcome, prepared in self._queue.drain():
             is_answer = prepared is None or not isinstance(outcome, Response) or not prepared.calls_tools(outcome)
             if is_answer and self._results.is_open(place):
-                self._settle(place, outcome, prepared, raises=False)
+                self._settle(place, outcome, None if prepared is None else RowCall.of(prepared), raises=False)
                 self._release(place, raises=False)
         for place, _ in self._results.entries.unsettled():
             if self._results.is_open(place):

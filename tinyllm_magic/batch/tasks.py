@@ -95,7 +95,7 @@ def prepare_task(task: Task, preparer: RowPreparer) -> RowCall:
         return preparer.prepare(task.call, task.variables)
     if isinstance(ready, TinyLLMError):
         raise ready
-    return RowCall(ready, ready.request)
+    return RowCall.of(ready)
 
 
 def _choose_axes(call: LLMCall, models: Iterable[str] | None, grid: Mapping[str, Any]) -> tuple[list[Any], dict[str, list[Any]]]:

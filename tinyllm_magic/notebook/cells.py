@@ -17,7 +17,7 @@ from ..clients.prepared import AnswerStream, PreparedCall
 from ..clients.sessions import session
 from ..display import views as display_views
 from ..display.cards import Card
-from ..display.kept_cards import card_of, waiting_card
+from ..display.kept_cards import KeptCards
 from ..display.steps import describe_steps
 from ..errors import OptionError, ProviderError, ReplayMiss, SchemaError, Stopped, TinyLLMError, ToolError
 from ..frozen import copy_with
@@ -52,7 +52,7 @@ def watch_answer(view: display_views.View, prepared: PreparedCall, look: Mapping
         except BaseException:
             view.finish(replace(card.drawn, text=stream.text, state="stopped"))
             raise
-    view.finish(card_of(response, notes=(*prepared.notes, *response.notes), **look))
+    view.finish(_shown_cards().find_answer(response, notes=(*prepared.notes, *response.notes), **look))
     return response
 
 
@@ -90,7 +90,13 @@ class WaitingCard:
 def make_waiting_card(prepared: PreparedCall, look: Mapping[str, Any]) -> Card:
     """The card of a call before anything has arrived."""
     shown = {"format": "text"} if prepared.plan.schema is not None and look.get("format") == "markdown" else {}
-    return waiting_card(prepared.request.model, **{"notes": prepared.notes, **look, **shown})
+    return _shown_cards().find_waiting(prepared.request.model, **{"notes": prepared.notes, **look, **shown})
+
+
+def _shown_cards() -> KeptCards:
+    """The cards that this notebook has shown."""
+    state.cards = state.cards or KeptCards()
+    return state.cards
 
 
 def make_failed_card(

@@ -15,6 +15,7 @@ from ..clients.sessions import (
 from ..messages import Message
 
 if TYPE_CHECKING:
+    from ..display.kept_cards import KeptCards
     from ..display.panel_widget import ParamPanel
 
 
@@ -37,11 +38,12 @@ class Question:
 
 @dataclass
 class NotebookState:
-    """The panel, the question and the plan of the last cell (``None`` before the first), and whether a card has told of the session."""
+    """The panel, the question and the plan of the last cell, the cards shown (``None`` before), whether one has told of the session."""
 
     panel: ParamPanel | None = None
     last_question: Question | None = None
     last_plan: Plan | None = None
+    cards: KeptCards | None = None
     introduced: bool = False
 
 

@@ -9,7 +9,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import BadResponseError
 from ..messages import Request
@@ -258,8 +258,12 @@ def _streamed(items: Iterable[Any]) -> Iterator[Chunk]:
     yield from reader.rest()
 
 
-_Frame = tuple[dict[str, Any], dict[str, Any], Chunk]
-"""A piece and its choice without what the next one has of its own, and the chunk that it was read as."""
+class _Frame(NamedTuple):
+    """A piece and its choice without what the next one has of its own, and the chunk that it was read as."""
+
+    item: dict[str, Any]
+    choice: dict[str, Any]
+    chunk: Chunk
 
 
 class _Reader:
@@ -273,7 +277,7 @@ class _Reader:
         self._others = VendorFields()
         self._think = ThinkSplitter()
         self._reasoning = ReasoningReader()
-        self._last: _Frame | None = None
+        self._frame: _Frame | None = None
 
     def piece(self, piece: str | None, finish: str | None = None, *, ended: bool = False) -> Chunk:
         """A piece of the answer's text, without the reasoning that stands in front of it."""
@@ -296,10 +300,9 @@ class _Reader:
 
     def chunk(self, item: Any) -> Chunk:
         """One piece (or a whole answer) as a chunk; a piece without choices may carry the usage."""
-        if self._last is not None and (content := _read_going_on(item, *self._last[:2])) is not None:
+        if self._frame is not None and (content := _read_text_alone(item, self._frame)) is not None:
             text, thought = self._split(content, is_last=False)
-            last = self._last[2]
-            return Chunk(text=text, reasoning=thought, model=last.model, fingerprint=last.fingerprint)
+            return Chunk(text=text, reasoning=thought, model=self._frame.chunk.model, fingerprint=self._frame.chunk.fingerprint)
         item = _fields(item) or item
         choice = next((c for c in get_field(item, "choices") or () if get_field(c, "index") in _FIRST), None)
         if error := get_field(item, "error") or get_field(choice, "error"):
@@ -321,7 +324,7 @@ class _Reader:
             model=_text(get_field(item, "model")) or None,
             fingerprint=_text(get_field(item, "system_fingerprint")) or None,
         )
-        self._last = None if finish or chunk.usage else _keep_frame(item, choice, chunk)
+        self._frame = None if finish or chunk.usage else _keep_frame(item, choice, chunk)
         return chunk
 
     def rest(self) -> Iterator[Chunk]:
@@ -367,10 +370,10 @@ def _keep_frame(item: Any, choice: Any, chunk: Chunk) -> _Frame | None:
     """What further pieces are compared with; ``None`` after one that says more than others may say again."""
     if type(item) is not dict or type(choice) is not dict or choice.get("logprobs") or not _PLAIN_CHOICE.issuperset(choice):
         return None
-    return {**item, **_VARYING}, {**choice, "delta": None}, chunk
+    return _Frame({**item, **_VARYING}, {**choice, "delta": None}, chunk)
 
 
-def _read_going_on(item: Any, last: Mapping[str, Any], choice: Mapping[str, Any]) -> str | None:
+def _read_text_alone(item: Any, frame: _Frame) -> str | None:
     """The text of a piece that brings nothing else and is in all else as the last one was, as most of a stream are; of others ``None``."""
     choices = item.get("choices") if type(item) is dict else None
     if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
@@ -378,7 +381,8 @@ def _read_going_on(item: Any, last: Mapping[str, Any], choice: Mapping[str, Any]
     delta = choices[0].get("delta")
     if type(delta) is not dict or any(delta[name] is not None for name in delta.keys() - _TEXT_ALONE):
         return None
-    content, is_alike = delta.get("content"), {**choices[0], "delta": None} == choice and {**item, **_VARYING} == last
+    content = delta.get("content")
+    is_alike = {**choices[0], "delta": None} == frame.choice and {**item, **_VARYING} == frame.item
     return content if type(content) is str and is_alike else None
 
 
